@@ -1,0 +1,184 @@
+// Follower: a process that reads a database which a leader writes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rocksdb/db.h"
+#include "rocksdb/options.h"
+#include "rocksdb/status.h"
+#include "slipstream/position.h"
+#include "slipstream/shared_storage.h"
+
+namespace grpc {
+class ChannelCredentials;
+}  // namespace grpc
+
+namespace slipstream {
+
+// A new epoch of the leader did not contain everything that this follower had shown.
+struct HistoryReset {
+  Position shown;    // how far this follower had read in the old epoch
+  Position resumed;  // where the new epoch began: sequences above resumed.sequence were taken back
+};
+
+struct FollowerOptions {
+  // Name of the database, as the leader's LeaderOptions::database. Required.
+  std::string database;
+
+  // host:port of the leader. Required.
+  std::string leader_address;
+
+  // Default: nullptr = no encryption.
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+
+  // The storage that holds the database's SST files; the same objects as the leader's. Required.
+  std::shared_ptr<SharedStorage> storage;
+
+  // Shown in the leader's list of followers. Default: empty.
+  std::string name;
+
+  // How long Open may take, in milliseconds, including the wait for a leader that is not up yet.
+  // Default: 60000. Range: 1 and more.
+  uint64_t open_timeout_ms = 60000;
+
+  // A stream that carried nothing, not even a heartbeat, for this long, in milliseconds, is given
+  // up and opened anew. Default: 5000. Range: 100 and more.
+  uint64_t stream_timeout_ms = 5000;
+
+  // Received bytes that wait to be applied; at the limit the follower stops reading from the
+  // stream, and the leader serves it from its files later. Default: 64 MiB. Range: 1 MiB and more.
+  uint64_t receive_queue_bytes = 64ull << 20;
+
+  // A new generation is built when the memtables hold this many bytes (of WAL) that the leader has
+  // flushed since. Default: 32 MiB. Range: 64 KiB and more.
+  uint64_t rebuild_flushed_bytes = 32ull << 20;
+
+  // A new generation is built at the latest this long after the leader flushed or compacted, in
+  // milliseconds, so that removed files can leave the storage.
+  // Default: 5000. Range: 1 and more.
+  uint64_t rebuild_interval_ms = 5000;
+
+  // Confirmations are sent to the leader at most this often, in microseconds.
+  // Default: 1000. Range: 0 to 1000000; 0 = after every apply.
+  uint64_t ack_interval_us = 1000;
+
+  // Options for column families that the database has and the host did not name at Open. They are
+  // kept up to date but no handle is given for them; see Follower::GetColumnFamily.
+  rocksdb::ColumnFamilyOptions other_column_families;
+
+  // Called when a new epoch took back what had been shown. Runs on a thread of the follower and
+  // must return soon; it must not call into the follower. Default: none.
+  std::function<void(const HistoryReset&)> on_history_reset;
+
+  // Returns InvalidArgument naming the field, its value and what was expected.
+  [[nodiscard]] rocksdb::Status Validate() const;
+};
+
+struct FollowerStats {
+  std::string id;
+  bool connected = false;
+  Position applied;   // what reads show
+  Position received;  // what has arrived
+  Position leader;    // what the leader last said it had
+  uint64_t lag_sequences = 0;
+  uint64_t lag_bytes = 0;
+  // Age of the oldest thing that the leader is known to have and reads do not show, in
+  // microseconds by this machine's clock since its arrival; 0 when there is none.
+  uint64_t lag_us = 0;
+  // Reads show everything that the leader had this many microseconds ago, or something newer:
+  // grows while the leader cannot be reached.
+  uint64_t staleness_us = 0;
+
+  uint64_t live_generations = 0;   // open instances; more than 1 while readers hold older ones
+  uint64_t rebuilds = 0;           // generations built after the first one
+  uint64_t rebuilds_for_barriers = 0;
+  uint64_t rebuild_us = 0;         // wall time spent in them, total
+  uint64_t last_rebuild_us = 0;
+  uint64_t resyncs = 0;            // images taken after the first one
+  uint64_t reconnects = 0;
+  uint64_t history_resets = 0;
+  uint64_t sequence_gaps = 0;      // holes in the leader's WAL: writes that went round it
+  uint64_t records_applied = 0;    // WAL records
+  uint64_t keys_applied = 0;       // sequence numbers
+  uint64_t writes = 0;             // RocksDB writes they were gathered into
+  uint64_t bytes_applied = 0;
+
+  uint64_t image_bytes = 0;          // log files kept in memory
+  uint64_t memtable_bytes = 0;       // of the current generation
+  uint64_t receive_queue_bytes = 0;  // waiting to be applied
+
+  // OK while all is well; else why the follower does not make progress at present.
+  rocksdb::Status status;
+};
+
+// Threads: all methods may be called from any thread. None may be called from a callback.
+class Follower {
+ public:
+  // Connects to the leader, takes an image of the database, and returns once reads are possible.
+  //
+  // column_families: as for rocksdb::DB::Open; "default" must be among them. Their comparators and
+  // merge operators must be the leader's; what only matters to writers (triggers, buffers,
+  // compaction, listeners) is ignored. db_options.env, if set, gives the clock and threads alone.
+  // The block cache in the table options is shared by all generations.
+  //
+  // Returns OK
+  //         InvalidArgument  options that do not fit each other or the leader's database
+  //         NotFound         the leader does not serve `database`
+  //         TimedOut         no leader, or no image, within open_timeout_ms; the message says which
+  //         IOError, Corruption  the image could not be opened
+  // On failure `*follower` is null and `*handles` empty.
+  // Lifetime: handles stay valid until the follower is destroyed. They may be deleted, or passed to
+  // DestroyColumnFamilyHandle, before; which does nothing to the data.
+  [[nodiscard]] static rocksdb::Status Open(
+      const FollowerOptions& options, const rocksdb::DBOptions& db_options,
+      const std::vector<rocksdb::ColumnFamilyDescriptor>& column_families,
+      std::vector<rocksdb::ColumnFamilyHandle*>* handles, std::unique_ptr<Follower>* follower);
+
+  // The same with the default column family alone.
+  [[nodiscard]] static rocksdb::Status Open(const FollowerOptions& options,
+                                            const rocksdb::Options& db_options,
+                                            std::unique_ptr<Follower>* follower);
+
+  // All iterators, snapshots and pinned values must be gone before.
+  virtual ~Follower() = default;
+
+  // The database to read from, where a host used a rocksdb::DB. Writes, and everything that
+  // changes files, return NotSupported.
+  // Lifetime: as the follower. A snapshot or an iterator keeps the generation it was made on in
+  // memory for as long as it lives.
+  virtual rocksdb::DB* db() = 0;
+
+  // What reads show now: every read that starts later shows at least this.
+  virtual Position position() const = 0;
+
+  // Blocks until reads include everything up to `position`.
+  // timeout_us: microseconds; 0 = check once without blocking.
+  // Returns OK        reached; later reads see it.
+  //         TimedOut  not reached yet; safe to retry.
+  //         Aborted   a newer epoch began and did not, or is not known to, contain `position`.
+  //         InvalidArgument  an empty position.
+  //         ShutdownInProgress  Close was called.
+  [[nodiscard]] virtual rocksdb::Status WaitFor(const Position& position, uint64_t timeout_us) = 0;
+
+  // Blocks until reads show everything the leader had `max_staleness_us` ago, or newer.
+  // Returns OK, TimedOut (for example the leader cannot be reached), ShutdownInProgress.
+  [[nodiscard]] virtual rocksdb::Status WaitForFreshness(uint64_t max_staleness_us,
+                                                         uint64_t timeout_us) = 0;
+
+  // A handle for a column family by name, also for one that was not named at Open or that the
+  // leader created since. Returns nullptr if reads do not show one of that name.
+  // Lifetime: as the handles of Open.
+  virtual rocksdb::ColumnFamilyHandle* GetColumnFamily(const std::string& name) = 0;
+
+  virtual FollowerStats stats() const = 0;
+
+  // Ends the stream and stops all threads; reads go on working on what there is until the
+  // follower is destroyed. Idempotent. Returns the last error, if the follower had failed.
+  virtual rocksdb::Status Close() = 0;
+};
+
+}  // namespace slipstream

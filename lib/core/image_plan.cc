@@ -1,0 +1,24 @@
+#include "lib/core/image_plan.h"
+
+#include <map>
+
+namespace slipstream {
+
+ImagePlan PlanImage(const std::vector<LogFileSize>& held, const std::vector<LogFileSize>& wanted) {
+  std::map<LogFileId, uint64_t> held_sizes;
+  for (const LogFileSize& file : held) held_sizes[file.id] = file.size;
+
+  ImagePlan plan;
+  plan.from_scratch = held.empty();
+  for (const LogFileSize& file : wanted) {
+    auto it = held_sizes.find(file.id);
+    const uint64_t from = it == held_sizes.end() ? 0 : it->second;
+    if (from > file.size) return PlanImage({}, wanted);
+    if (from == file.size) continue;
+    plan.parts.push_back({file.id, from, file.size});
+    plan.bytes += file.size - from;
+  }
+  return plan;
+}
+
+}  // namespace slipstream

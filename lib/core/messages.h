@@ -1,0 +1,99 @@
+// What travels on a stream, as plain values; lib/wire turns them into Protobuf and back.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lib/core/frame.h"
+#include "slipstream/position.h"
+
+namespace slipstream {
+
+inline constexpr uint32_t kProtocolVersion = 1;
+
+// A log file (WAL or MANIFEST) of the database.
+struct LogFileId {
+  FrameFile file = FrameFile::kUnspecified;
+  uint64_t number = 0;
+
+  friend auto operator<=>(const LogFileId&, const LogFileId&) = default;
+};
+
+struct LogFileSize {
+  LogFileId id;
+  uint64_t size = 0;  // bytes
+
+  friend bool operator==(const LogFileSize&, const LogFileSize&) = default;
+};
+
+// An SST or blob file on the shared storage. Immutable.
+struct ObjectInfo {
+  FrameFile file = FrameFile::kUnspecified;
+  uint64_t number = 0;
+  uint64_t epoch = 0;  // of the leader that wrote it: part of its name
+  uint64_t size = 0;   // bytes
+};
+
+struct EpochStart {
+  uint64_t epoch = 0;
+  uint64_t sequence = 0;  // LastSequence that the epoch's opening recovered
+};
+
+// The follower's first message.
+struct Hello {
+  uint32_t min_protocol = kProtocolVersion;
+  uint32_t max_protocol = kProtocolVersion;
+  std::string database;
+  std::string follower_id;
+  std::string name;
+  std::string db_identity;         // of the database it has shown; empty at first
+  Position held;                   // epoch 0: nothing
+  std::vector<LogFileSize> files;  // what it holds of the log files at `held`
+  Position pin;                    // cut of its oldest generation; epoch 0: none
+};
+
+struct ColumnFamilyInfo {
+  std::string name;
+  std::string comparator;
+  std::string merge_operator;  // empty: none
+};
+
+// The leader's answer.
+struct Welcome {
+  uint32_t protocol = kProtocolVersion;
+  uint64_t epoch = 0;
+  std::string db_identity;
+  uint32_t wal_recovery_mode = 0;
+  uint64_t heartbeat_ms = 0;
+  std::vector<ColumnFamilyInfo> column_families;
+  std::vector<EpochStart> epochs;
+};
+
+// Frames of an image follow, then ImageEnd; the follower takes it as a whole.
+struct ImageBegin {
+  Position cut;
+  bool from_scratch = true;  // else it completes what the follower holds
+  uint64_t current_manifest = 0;
+  std::vector<LogFileSize> files;  // all log files at the cut; others are gone
+  uint64_t bytes = 0;              // of log files that will be sent
+};
+
+// Whole frames. Of the replication log at `offset`, or of an image.
+struct FramesHeader {
+  uint64_t epoch = 0;
+  bool image = false;
+  uint64_t offset = 0;
+  // Where the leader stood when this was sent.
+  Position leader;
+};
+
+struct Ack {
+  Position received;
+  Position applied;
+  Position pin;  // cut of the oldest open generation; epoch 0 before the first
+  uint64_t live_generations = 0;
+  bool serving = false;
+};
+
+}  // namespace slipstream

@@ -1,0 +1,283 @@
+#include "lib/follower/follower_db.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/follower/follower_db_impl.h"
+#include "lib/follower/follower_iterator.h"
+
+namespace slipstream {
+
+using rocksdb::PinnableSlice;
+using rocksdb::PinnableWideColumns;
+using rocksdb::ReadOptions;
+
+namespace {
+
+rocksdb::Status TailingIsRefused() {
+  return rocksdb::Status::NotSupported(
+      "ReadOptions::tailing: this database is a follower; call Refresh() on an ordinary iterator");
+}
+
+void HoldGenerations(const FollowerRead& read, PinnableSlice* values, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    if (values[i].IsPinned()) HoldGeneration(read.Share(), &values[i]);
+  }
+}
+
+// Copies an entity, so that nothing in the copy points into a generation: PinnableWideColumns takes
+// no cleanup that could hold one. It does not give its bytes either, but the values stand at their
+// end in the order of the columns, so they end where the last value does.
+rocksdb::Status CopyEntity(const PinnableWideColumns& from, PinnableWideColumns* to) {
+  const rocksdb::WideColumns& columns = from.columns();
+  if (columns.empty()) return rocksdb::Status::OK();
+  const rocksdb::Slice& last = columns.back().value();
+  const size_t size = from.serialized_size();
+  const rocksdb::Slice bytes(last.data() + last.size() - size, size);
+  // A plain value is shown as one column without a header before it.
+  if (columns.size() > 1 || last.size() != size) return to->SetWideColumnValue(bytes);
+  to->SetPlainValue(bytes);
+  return rocksdb::Status::OK();
+}
+
+}  // namespace
+
+rocksdb::Status FollowerDB::DestroyColumnFamilyHandle(ColumnFamilyHandle* column_family) {
+  if (column_family == default_column_family_) {
+    return Status::InvalidArgument(
+        "DestroyColumnFamilyHandle: found the handle that DefaultColumnFamily() returns");
+  }
+  if (FollowerRead::Ours(slots_, column_family) == nullptr) {
+    return Status::InvalidArgument("DestroyColumnFamilyHandle: not a handle of this database");
+  }
+  delete column_family;
+  return Status::OK();
+}
+
+rocksdb::Status FollowerDB::Get(const ReadOptions& options, ColumnFamilyHandle* column_family,
+                                const Slice& key, PinnableSlice* value) {
+  FollowerRead read;
+  ColumnFamilyHandle* handle = nullptr;
+  Status s = Begin(options, column_family, &read, &handle);
+  if (!s.ok()) return s;
+  s = read.db()->Get(read.options(), handle, key, value);
+  if (value->IsPinned()) HoldGeneration(read.Take(), value);
+  return s;
+}
+
+rocksdb::Status FollowerDB::Get(const ReadOptions& options, ColumnFamilyHandle* column_family,
+                                const Slice& key, PinnableSlice* value, std::string* timestamp) {
+  FollowerRead read;
+  ColumnFamilyHandle* handle = nullptr;
+  Status s = Begin(options, column_family, &read, &handle);
+  if (!s.ok()) return s;
+  s = read.db()->Get(read.options(), handle, key, value, timestamp);
+  if (value->IsPinned()) HoldGeneration(read.Take(), value);
+  return s;
+}
+
+rocksdb::Status FollowerDB::Get(const ReadOptions& options, ColumnFamilyHandle* column_family,
+                                const Slice& key, std::string* value) {
+  FollowerRead read;
+  ColumnFamilyHandle* handle = nullptr;
+  Status s = Begin(options, column_family, &read, &handle);
+  if (!s.ok()) return s;
+  return read.db()->Get(read.options(), handle, key, value);
+}
+
+rocksdb::Status FollowerDB::Get(const ReadOptions& options, ColumnFamilyHandle* column_family,
+                                const Slice& key, std::string* value, std::string* timestamp) {
+  FollowerRead read;
+  ColumnFamilyHandle* handle = nullptr;
+  Status s = Begin(options, column_family, &read, &handle);
+  if (!s.ok()) return s;
+  return read.db()->Get(read.options(), handle, key, value, timestamp);
+}
+
+rocksdb::Status FollowerDB::GetEntity(const ReadOptions& options, ColumnFamilyHandle* column_family,
+                                      const Slice& key, PinnableWideColumns* columns) {
+  if (columns == nullptr) return Status::InvalidArgument("GetEntity: columns is nullptr");
+  columns->Reset();
+  FollowerRead read;
+  ColumnFamilyHandle* handle = nullptr;
+  Status s = Begin(options, column_family, &read, &handle);
+  if (!s.ok()) return s;
+  PinnableWideColumns found;
+  s = read.db()->GetEntity(read.options(), handle, key, &found);
+  if (s.ok()) s = CopyEntity(found, columns);
+  return s;
+}
+
+rocksdb::Status FollowerDB::GetMergeOperands(
+    const ReadOptions& options, ColumnFamilyHandle* column_family, const Slice& key,
+    PinnableSlice* merge_operands, rocksdb::GetMergeOperandsOptions* get_merge_operands_options,
+    int* number_of_operands) {
+  FollowerRead read;
+  ColumnFamilyHandle* handle = nullptr;
+  Status s = Begin(options, column_family, &read, &handle);
+  if (!s.ok()) return s;
+  s = read.db()->GetMergeOperands(read.options(), handle, key, merge_operands,
+                                  get_merge_operands_options, number_of_operands);
+  if (s.ok()) HoldGenerations(read, merge_operands, static_cast<size_t>(*number_of_operands));
+  return s;
+}
+
+bool FollowerDB::KeyMayExist(const ReadOptions& options, ColumnFamilyHandle* column_family,
+                             const Slice& key, std::string* value, std::string* timestamp,
+                             bool* value_found) {
+  FollowerRead read;
+  ColumnFamilyHandle* handle = nullptr;
+  if (!Begin(options, column_family, &read, &handle).ok()) {
+    // Nothing is known of the key, so it may exist.
+    if (value_found != nullptr) *value_found = false;
+    return true;
+  }
+  return read.db()->KeyMayExist(read.options(), handle, key, value, timestamp, value_found);
+}
+
+// Begins a read of several column families. On failure every status is set: as in RocksDB, one that
+// cannot be read keeps all from being read.
+bool FollowerDB::BeginMany(const ReadOptions& options, size_t n, ColumnFamilyHandle* const* hosts,
+                           FollowerRead* read, std::vector<ColumnFamilyHandle*>* handles,
+                           Status* statuses) const {
+  if (Status s = read->Begin(generations_, options); !s.ok()) {
+    std::fill(statuses, statuses + n, s);
+    return false;
+  }
+  handles->resize(n);
+  bool ok = true;
+  for (size_t i = 0; i < n; ++i) {
+    statuses[i] = read->Find(slots_, hosts[i], &(*handles)[i]);
+    ok = ok && statuses[i].ok();
+  }
+  if (!ok) {
+    std::replace_if(
+        statuses, statuses + n, [](const Status& s) { return s.ok(); },
+        Status::Incomplete("not read, as another column family of the call cannot be read"));
+  }
+  return ok;
+}
+
+std::vector<rocksdb::Status> FollowerDB::MultiGet(
+    const ReadOptions& options, const std::vector<ColumnFamilyHandle*>& column_families,
+    const std::vector<Slice>& keys, std::vector<std::string>* values) {
+  return MultiGet(options, column_families, keys, values, nullptr);
+}
+
+std::vector<rocksdb::Status> FollowerDB::MultiGet(
+    const ReadOptions& options, const std::vector<ColumnFamilyHandle*>& column_families,
+    const std::vector<Slice>& keys, std::vector<std::string>* values,
+    std::vector<std::string>* timestamps) {
+  const size_t n = keys.size();
+  values->resize(n);
+  if (timestamps != nullptr) timestamps->resize(n);
+  if (column_families.size() != n) {
+    return std::vector<Status>(n,
+                               Status::InvalidArgument("MultiGet: expected " + std::to_string(n) +
+                                                       " column families, as many as keys, found " +
+                                                       std::to_string(column_families.size())));
+  }
+  FollowerRead read;
+  std::vector<ColumnFamilyHandle*> handles;
+  std::vector<Status> statuses(n);
+  if (!BeginMany(options, n, column_families.data(), &read, &handles, statuses.data())) {
+    return statuses;
+  }
+  return read.db()->MultiGet(read.options(), handles, keys, values, timestamps);
+}
+
+void FollowerDB::MultiGet(const ReadOptions& options, ColumnFamilyHandle* column_family, size_t n,
+                          const Slice* keys, PinnableSlice* values, Status* statuses,
+                          bool sorted_input) {
+  MultiGet(options, column_family, n, keys, values, nullptr, statuses, sorted_input);
+}
+
+void FollowerDB::MultiGet(const ReadOptions& options, ColumnFamilyHandle* column_family, size_t n,
+                          const Slice* keys, PinnableSlice* values, std::string* timestamps,
+                          Status* statuses, bool sorted_input) {
+  FollowerRead read;
+  ColumnFamilyHandle* handle = nullptr;
+  if (Status s = Begin(options, column_family, &read, &handle); !s.ok()) {
+    std::fill(statuses, statuses + n, s);
+    return;
+  }
+  read.db()->MultiGet(read.options(), handle, n, keys, values, timestamps, statuses, sorted_input);
+  HoldGenerations(read, values, n);
+}
+
+void FollowerDB::MultiGet(const ReadOptions& options, size_t n,
+                          ColumnFamilyHandle** column_families, const Slice* keys,
+                          PinnableSlice* values, Status* statuses, bool sorted_input) {
+  MultiGet(options, n, column_families, keys, values, nullptr, statuses, sorted_input);
+}
+
+void FollowerDB::MultiGet(const ReadOptions& options, size_t n,
+                          ColumnFamilyHandle** column_families, const Slice* keys,
+                          PinnableSlice* values, std::string* timestamps, Status* statuses,
+                          bool sorted_input) {
+  FollowerRead read;
+  std::vector<ColumnFamilyHandle*> handles;
+  if (!BeginMany(options, n, column_families, &read, &handles, statuses)) return;
+  read.db()->MultiGet(read.options(), n, handles.data(), keys, values, timestamps, statuses,
+                      sorted_input);
+  HoldGenerations(read, values, n);
+}
+
+rocksdb::Iterator* FollowerDB::NewIterator(const ReadOptions& options,
+                                           ColumnFamilyHandle* column_family) {
+  if (options.tailing) return rocksdb::NewErrorIterator(TailingIsRefused());
+  FollowerRead read;
+  ColumnFamilyHandle* handle = nullptr;
+  if (Status s = Begin(options, column_family, &read, &handle); !s.ok()) {
+    return rocksdb::NewErrorIterator(s);
+  }
+  std::unique_ptr<rocksdb::Iterator> inner(read.db()->NewIterator(read.options(), handle));
+  return new FollowerIterator(generations_, *FollowerRead::Ours(slots_, column_family),
+                              read.options(), read.Take(), std::move(inner));
+}
+
+rocksdb::Status FollowerDB::NewIterators(const ReadOptions& options,
+                                         const std::vector<ColumnFamilyHandle*>& column_families,
+                                         std::vector<rocksdb::Iterator*>* iterators) {
+  iterators->clear();
+  if (options.tailing) return TailingIsRefused();
+  FollowerRead read;
+  Status s = read.Begin(generations_, options);
+  std::vector<ColumnFamilyHandle*> handles(column_families.size());
+  for (size_t i = 0; s.ok() && i < handles.size(); ++i) {
+    s = read.Find(slots_, column_families[i], &handles[i]);
+  }
+  if (!s.ok()) return s;
+  std::vector<rocksdb::Iterator*> inner;
+  s = read.db()->NewIterators(read.options(), handles, &inner);
+  if (!s.ok()) return s;
+  iterators->reserve(inner.size());
+  for (size_t i = 0; i < inner.size(); ++i) {
+    iterators->push_back(new FollowerIterator(
+        generations_, *FollowerRead::Ours(slots_, column_families[i]), read.options(), read.Share(),
+        std::unique_ptr<rocksdb::Iterator>(inner[i])));
+  }
+  return s;
+}
+
+const rocksdb::Snapshot* FollowerDB::GetSnapshot() {
+  FollowerRead read;
+  if (!read.Begin(generations_).ok()) return nullptr;
+  return snapshots_.New(generations_, read.Take());
+}
+
+void FollowerDB::ReleaseSnapshot(const rocksdb::Snapshot* snapshot) {
+  snapshots_.Release(snapshot);
+}
+
+std::unique_ptr<rocksdb::DB> NewFollowerDB(std::string name, GenerationSet* generations,
+                                           FollowerColumnFamilyHandle* default_column_family,
+                                           rocksdb::Env* env) {
+  return std::make_unique<FollowerDB>(std::move(name), generations, default_column_family,
+                                      env != nullptr ? env : rocksdb::Env::Default());
+}
+
+}  // namespace slipstream

@@ -1,0 +1,153 @@
+// A generation: one ordinary RocksDB instance opened from a cut of the image, and the way readers
+// find the current one and hold it.
+//
+//   built --publish--> current --swap--> retired --last reader gone--> closed (its block is reused)
+#pragma once
+
+#include <atomic>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "rocksdb/db.h"
+#include "slipstream/position.h"
+
+namespace slipstream {
+
+// What a generation owns once it is open.
+struct GenerationContents {
+  uint64_t id = 0;        // 1, 2, 3, ... in order of building
+  Position cut;           // the point of the replication log that it was opened from
+  std::unique_ptr<rocksdb::Env> env;  // outlives the db
+  std::unique_ptr<rocksdb::DB> db;
+  // By the slot of ColumnFamilySlots; nullptr where this generation has no such column family.
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  // Names and ids, in the order in which db has them; for lookups by name.
+  std::vector<std::pair<std::string, uint32_t>> column_families;
+
+  // Closes the database. Safe on empty contents.
+  void Close();
+};
+
+// The block of memory that counts the readers of a generation. Blocks are never freed while the
+// follower lives, so that a reader may touch the counter of one that was retired a moment before;
+// it then sees that the block is no longer current and steps back.
+class Generation {
+ public:
+  static constexpr size_t kShards = 32;
+
+  rocksdb::DB* db() const { return contents_.db.get(); }
+  const Position& cut() const { return contents_.cut; }
+  uint64_t id() const { return contents_.id; }
+  // nullptr if this generation does not have the column family.
+  rocksdb::ColumnFamilyHandle* handle(size_t slot) const {
+    return slot < contents_.handles.size() ? contents_.handles[slot] : nullptr;
+  }
+  const GenerationContents& contents() const { return contents_; }
+
+ private:
+  friend class GenerationSet;
+  friend class GenerationRef;
+
+  struct alignas(64) Shard {
+    std::atomic<int64_t> refs{0};
+  };
+
+  void Release(size_t shard);
+
+  std::array<Shard, kShards> shards_;
+  std::atomic<bool> retired_{false};
+  class GenerationSet* set_ = nullptr;  // constant after construction
+  GenerationContents contents_;         // written while no reader can hold the block
+};
+
+// Holds a generation open. Movable; copies count again.
+// Threads: one reference belongs to one thread at a time; it may be dropped on any thread.
+class GenerationRef {
+ public:
+  GenerationRef() = default;
+  GenerationRef(GenerationRef&& o) noexcept
+      : generation_(std::exchange(o.generation_, nullptr)), shard_(o.shard_) {}
+  GenerationRef& operator=(GenerationRef&& o) noexcept {
+    if (this != &o) {
+      Reset();
+      generation_ = std::exchange(o.generation_, nullptr);
+      shard_ = o.shard_;
+    }
+    return *this;
+  }
+  GenerationRef(const GenerationRef&) = delete;
+  GenerationRef& operator=(const GenerationRef&) = delete;
+  ~GenerationRef() { Reset(); }
+
+  // Another reference to the same generation. REQUIRES: *this holds one.
+  GenerationRef Share() const;
+
+  void Reset() {
+    if (generation_ != nullptr) std::exchange(generation_, nullptr)->Release(shard_);
+  }
+
+  explicit operator bool() const { return generation_ != nullptr; }
+  Generation* operator->() const { return generation_; }
+  Generation* get() const { return generation_; }
+
+ private:
+  friend class GenerationSet;
+  GenerationRef(Generation* g, size_t shard) : generation_(g), shard_(static_cast<uint32_t>(shard)) {}
+
+  Generation* generation_ = nullptr;
+  uint32_t shard_ = 0;
+};
+
+// The current generation and the retired ones that readers still hold.
+//
+// Threads: Acquire from any thread, without a lock; Publish from the applier; CloseUnused and
+// WaitForUnused from the retirer.
+class GenerationSet {
+ public:
+  GenerationSet() = default;
+  // REQUIRES: no reference is held. Closes everything.
+  ~GenerationSet();
+
+  // The current generation; empty before the first Publish. Costs two operations on a counter that
+  // this thread shares with few others.
+  GenerationRef Acquire();
+
+  // Makes `contents` current. Returns the reference that the applier writes through.
+  void Publish(GenerationContents contents);
+
+  // The current generation for the applier, which is the only thread that replaces it.
+  Generation* current() const { return current_.load(std::memory_order_acquire); }
+
+  // Closes retired generations that nobody holds. Returns how many were closed.
+  size_t CloseUnused();
+
+  // Blocks until CloseUnused might find one, or Stop.  Returns false after Stop.
+  bool WaitForUnused();
+  void Stop();
+
+  // The smallest cut of all generations that are open, or of `fallback` if there is none.
+  Position OldestCut(const Position& fallback) const;
+  size_t live() const;
+
+ private:
+  friend class Generation;
+  static size_t ThisThreadsShard();
+  static bool Unused(const Generation& g);
+  void Signal();
+
+  std::atomic<Generation*> current_{nullptr};
+  mutable absl::Mutex mutex_;
+  absl::CondVar wake_;
+  bool signalled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::unique_ptr<Generation>> blocks_ ABSL_GUARDED_BY(mutex_);  // all, for ever
+  std::vector<Generation*> retired_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Generation*> free_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace slipstream

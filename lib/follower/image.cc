@@ -1,0 +1,275 @@
+#include "lib/follower/image.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "lib/core/batch_gatherer.h"
+#include "lib/core/coding.h"
+#include "lib/core/file_name.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::Slice;
+using rocksdb::Status;
+
+std::string NameOf(const LogFileId& id) {
+  return id.file == FrameFile::kWal ? WalName(id.number) : ManifestName(id.number);
+}
+
+Status Unexpected(const LogFileId& id, const std::string& what, uint64_t found,
+                  uint64_t expected) {
+  return Status::Corruption("image: " + NameOf(id) + ": " + what + " " + std::to_string(found) +
+                            ", expected " + std::to_string(expected));
+}
+
+}  // namespace
+
+void ImageFile::Append(Slice bytes) {
+  uint64_t size = size_.load(std::memory_order_relaxed);
+  while (!bytes.empty()) {
+    const size_t in_block = size % kBlockBytes;
+    char* block;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (in_block == 0) blocks_.push_back(std::unique_ptr<char[]>(new char[kBlockBytes]));
+      block = blocks_.back().get();
+    }
+    const size_t n = std::min(bytes.size(), kBlockBytes - in_block);
+    memcpy(block + in_block, bytes.data(), n);
+    bytes.remove_prefix(n);
+    size += n;
+  }
+  size_.store(size, std::memory_order_release);
+}
+
+size_t ImageFile::Read(uint64_t offset, size_t n, char* out) const {
+  const uint64_t end = std::min(size(), offset + n);
+  size_t done = 0;
+  while (offset < end) {
+    const char* block;
+    {
+      absl::MutexLock lock(&mutex_);
+      block = blocks_[offset / kBlockBytes].get();
+    }
+    const size_t in_block = offset % kBlockBytes;
+    const size_t piece = std::min<uint64_t>(kBlockBytes - in_block, end - offset);
+    memcpy(out + done, block + in_block, piece);
+    done += piece;
+    offset += piece;
+  }
+  return done;
+}
+
+Image::Image(const ImageBegin& begin, const Welcome& welcome)
+    : position_(begin.cut),
+      db_identity_(welcome.db_identity),
+      wal_recovery_mode_(welcome.wal_recovery_mode),
+      current_manifest_(begin.current_manifest),
+      objects_(std::make_shared<ObjectMap>()),
+      announced_(begin.files) {
+  for (const LogFileSize& file : begin.files) NewFile(file.id);
+}
+
+std::unique_ptr<Image> Image::Completing(std::unique_ptr<Image> held, const ImageBegin& begin) {
+  if (held == nullptr || held->position_.epoch != begin.cut.epoch) return nullptr;
+  std::unique_ptr<Image> image = std::move(held);
+  image->position_ = begin.cut;
+  image->current_manifest_ = begin.current_manifest;
+  // Objects are announced anew, in whole; generations keep the map that they were opened with.
+  image->objects_ = std::make_shared<ObjectMap>();
+  image->announced_ = begin.files;
+  std::map<LogFileId, uint64_t> announced;
+  for (const LogFileSize& file : begin.files) announced[file.id] = file.size;
+  std::vector<LogFileId> gone;
+  for (const auto& [id, file] : image->files_) {
+    auto it = announced.find(id);
+    if (it == announced.end()) {
+      gone.push_back(id);
+    } else if (file.data->size() > it->second) {
+      return nullptr;
+    }
+  }
+  for (const LogFileId& id : gone) image->Remove(id);
+  for (const auto& [id, size] : announced) {
+    if (image->files_.count(id) == 0) image->NewFile(id);
+  }
+  return image;
+}
+
+Image::LogFile* Image::NewFile(const LogFileId& id) {
+  LogFile& file = files_[id];
+  file.data = std::make_shared<ImageFile>();
+  file.reader = std::make_unique<LogRecordReader>(NameOf(id));
+  if (id.file == FrameFile::kManifest) {
+    file.manifest = std::make_unique<ManifestState>(NameOf(id));
+  }
+  return &file;
+}
+
+void Image::Remove(const LogFileId& id) {
+  auto it = files_.find(id);
+  if (it == files_.end()) return;
+  const uint64_t size = it->second.data->size();
+  bytes_ -= size;
+  if (id.file == FrameFile::kWal) wal_bytes_ -= size;
+  files_.erase(it);
+}
+
+Status Image::Apply(const Frame& frame, const RecordSink& sink, Effect* effect) {
+  switch (frame.type) {
+    case FrameType::kLogAppend:
+      return Append(frame, sink, effect);
+    case FrameType::kLogRemoved:
+      Remove({frame.file, frame.number});
+      return Status::OK();
+    case FrameType::kCurrentSet: {
+      if (files_.count({FrameFile::kManifest, frame.number}) == 0) {
+        return Status::Corruption("image: CURRENT names MANIFEST " + std::to_string(frame.number) +
+                                  ", which was not received");
+      }
+      // A new manifest may hold an edit that was never in the old one.
+      effect->manifest_moved = true;
+      effect->barrier = current_manifest_ != 0 && current_manifest_ != frame.number;
+      current_manifest_ = frame.number;
+      return Status::OK();
+    }
+    case FrameType::kObjectAdded:
+      if (frame.payload.size() != sizeof(uint64_t)) {
+        return Status::Corruption("image: object " + std::to_string(frame.number) +
+                                  " without the epoch of its writer");
+      }
+      objects_->Add(
+          {frame.file, frame.number, DecodeFixed64(frame.payload.data()), frame.argument});
+      return Status::OK();
+    case FrameType::kObjectRemoved:
+      objects_->Remove(frame.number, position_);
+      return Status::OK();
+    case FrameType::kUnspecified:
+      break;
+  }
+  return Status::Corruption("image: frame of unknown type");
+}
+
+Status Image::Append(const Frame& frame, const RecordSink& sink, Effect* effect) {
+  const LogFileId id{frame.file, frame.number};
+  if (id.file != FrameFile::kWal && id.file != FrameFile::kManifest) {
+    return Status::Corruption("image: bytes of a file that is no log file");
+  }
+  auto it = files_.find(id);
+  LogFile* file = it != files_.end() ? &it->second : NewFile(id);
+  if (file->data->size() != frame.argument) {
+    return Unexpected(id, "bytes at offset", frame.argument, file->data->size());
+  }
+  file->data->Append(frame.payload);
+  bytes_ += frame.payload.size();
+  if (id.file == FrameFile::kManifest) return ReadManifest(file, frame, effect);
+  wal_bytes_ += frame.payload.size();
+  return ReadWal(file, frame, sink);
+}
+
+Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink) {
+  if (file->damaged) return Status::OK();
+  Status s = file->reader->Feed(frame.payload, [&](Slice record, uint64_t end) {
+    BatchHeader header;
+    Status decoded = DecodeBatchHeader(record, &header);
+    if (!decoded.ok()) return decoded;
+    if (header.count > 0) {
+      file->last_sequence = header.sequence + header.count - 1;
+      highest_wal_sequence_ = std::max(highest_wal_sequence_, file->last_sequence);
+    }
+    return sink(record, end);
+  });
+  // What an earlier process left half written is RocksDB's to judge, when a generation is opened;
+  // behind the last record of an older WAL nothing is ever added.
+  const bool older = files_.upper_bound({FrameFile::kWal, frame.number}) !=
+                     files_.lower_bound({FrameFile::kManifest, 0});
+  if (s.IsCorruption() && older) {
+    file->damaged = true;
+    return Status::OK();
+  }
+  return s;
+}
+
+Status Image::ReadManifest(LogFile* file, const Frame& frame, Effect* effect) {
+  const bool current = frame.number == current_manifest_;
+  return file->reader->Feed(frame.payload, [&](Slice record, uint64_t end) {
+    VersionEditSummary edit;
+    Status s = DecodeVersionEdit(record, &edit);
+    if (s.ok()) s = file->manifest->Apply(edit);
+    if (!s.ok()) return s;
+    if (file->manifest->pending_edits() == 0) file->complete_size = end;
+    if (current) {
+      const EditKind kind = ClassifyEdit(edit);
+      effect->manifest_moved |= kind != EditKind::kHousekeeping;
+      effect->barrier |= kind == EditKind::kBarrier;
+    }
+    return s;
+  });
+}
+
+const Image::LogFile* Image::CurrentManifest() const {
+  auto it = files_.find({FrameFile::kManifest, current_manifest_});
+  return it == files_.end() ? nullptr : &it->second;
+}
+
+Status Image::Complete() {
+  for (const LogFileSize& wanted : announced_) {
+    const uint64_t size = files_[wanted.id].data->size();
+    if (size != wanted.size) return Unexpected(wanted.id, "size", size, wanted.size);
+  }
+  announced_.clear();
+  const LogFile* manifest = CurrentManifest();
+  if (manifest == nullptr || manifest->manifest->applied_edits() == 0) {
+    return Status::Corruption("image: CURRENT names MANIFEST " +
+                              std::to_string(current_manifest_) + ", which is missing or empty");
+  }
+  return Status::OK();
+}
+
+uint64_t Image::last_sequence() const {
+  const LogFile* manifest = CurrentManifest();
+  return std::max(highest_wal_sequence_,
+                  manifest == nullptr ? 0 : manifest->manifest->last_sequence());
+}
+
+std::vector<LogFileSize> Image::Sizes() const {
+  std::vector<LogFileSize> sizes;
+  sizes.reserve(files_.size());
+  for (const auto& [id, file] : files_) sizes.push_back({id, file.data->size()});
+  return sizes;
+}
+
+ImageCut Image::Cut() const {
+  ImageCut cut;
+  cut.position = position_;
+  cut.position.sequence = last_sequence();
+  cut.db_identity = db_identity_;
+  cut.wal_recovery_mode = wal_recovery_mode_;
+  cut.current_manifest = current_manifest_;
+  cut.objects = objects_;
+  cut.wal_bytes = wal_bytes_;
+  const auto wals_end = files_.lower_bound({FrameFile::kManifest, 0});
+  for (auto it = files_.begin(); it != files_.end(); ++it) {
+    const auto& [id, file] = *it;
+    uint64_t size = file.data->size();
+    if (id.file == FrameFile::kWal) {
+      // The newest one is cut behind its last whole record; older ones are left as RocksDB found
+      // them when the leader opened them.
+      if (std::next(it) == wals_end && !file.damaged) size = file.reader->record_boundary();
+    } else if (id.number == current_manifest_) {
+      size = file.complete_size;
+    } else {
+      continue;
+    }
+    cut.files.push_back({id, file.data, size});
+  }
+  if (const LogFile* manifest = CurrentManifest(); manifest != nullptr) {
+    for (const auto& [id, family] : manifest->manifest->column_families()) {
+      cut.column_families.push_back(family);
+    }
+  }
+  return cut;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,128 @@
+// The image: what a follower has received of the leader's log files, as a directory in memory.
+// Generations are opened from cuts of it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/core/log_record_reader.h"
+#include "lib/core/manifest_state.h"
+#include "lib/core/messages.h"
+#include "lib/follower/object_map.h"
+#include "slipstream/position.h"
+
+namespace slipstream {
+
+// The bytes of one log file. Append-only: what was there once is never moved or changed.
+// Threads: one appends, any number read what was appended before they were told of it.
+class ImageFile {
+ public:
+  void Append(rocksdb::Slice bytes);
+  uint64_t size() const { return size_.load(std::memory_order_acquire); }
+  // Copies up to `n` bytes at `offset` and returns how many there were below size().
+  size_t Read(uint64_t offset, size_t n, char* out) const;
+
+ private:
+  static constexpr size_t kBlockBytes = 256 << 10;
+
+  std::atomic<uint64_t> size_{0};
+  mutable absl::Mutex mutex_;  // of the list, not of the bytes
+  std::vector<std::unique_ptr<char[]>> blocks_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The image at one position; never changes.
+struct ImageCut {
+  struct File {
+    LogFileId id;
+    std::shared_ptr<const ImageFile> data;
+    uint64_t size = 0;
+  };
+
+  Position position;  // .sequence is the last one that the log files explain
+  std::string db_identity;
+  uint32_t wal_recovery_mode = 0;
+  uint64_t current_manifest = 0;
+  std::vector<File> files;
+  std::vector<ManifestState::ColumnFamily> column_families;
+  std::shared_ptr<const ObjectMap> objects;
+  uint64_t wal_bytes = 0;
+};
+
+// Threads: thread-compatible; used by the applier alone.
+class Image {
+ public:
+  // What a frame meant beyond its bytes.
+  struct Effect {
+    bool manifest_moved = false;
+    bool barrier = false;
+  };
+  // Takes a complete WAL record.
+  using RecordSink = LogRecordReader::Sink;
+
+  Image(const ImageBegin& begin, const Welcome& welcome);
+
+  // An image that holds the same log files as `held`, shared with it, to be completed by `begin`.
+  // `held` must not be appended to any more. Returns null if `begin` does not fit.
+  static std::unique_ptr<Image> Completing(std::unique_ptr<Image> held, const ImageBegin& begin);
+
+  // Applies one frame of the replication log or of an image transfer. WAL records that it
+  // completes go to `sink`.
+  // Returns Corruption, naming file and offset, if the frame does not fit what is there.
+  [[nodiscard]] rocksdb::Status Apply(const Frame& frame, const RecordSink& sink, Effect* effect);
+
+  // The transfer is over: everything that was announced must be there.
+  [[nodiscard]] rocksdb::Status Complete();
+
+  ImageCut Cut() const;
+
+  uint64_t epoch() const { return position_.epoch; }
+  uint64_t offset() const { return position_.offset; }
+  void set_offset(uint64_t offset) { position_.offset = offset; }
+  // The last sequence number that the log files explain.
+  uint64_t last_sequence() const;
+  // Ends of the log files, for the leader.
+  std::vector<LogFileSize> Sizes() const;
+  uint64_t wal_bytes() const { return wal_bytes_; }
+  uint64_t bytes() const { return bytes_; }
+  const std::shared_ptr<ObjectMap>& objects() const { return objects_; }
+
+ private:
+  struct LogFile {
+    std::shared_ptr<ImageFile> data;
+    std::unique_ptr<LogRecordReader> reader;
+    // WAL: the last sequence number in it.
+    uint64_t last_sequence = 0;
+    // WAL: unreadable from here on, as RocksDB found it when the leader opened it.
+    bool damaged = false;
+    // MANIFEST: what it says, and where its last complete group of edits ends.
+    std::unique_ptr<ManifestState> manifest;
+    uint64_t complete_size = 0;
+  };
+
+  rocksdb::Status Append(const Frame& frame, const RecordSink& sink, Effect* effect);
+  rocksdb::Status ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink);
+  rocksdb::Status ReadManifest(LogFile* file, const Frame& frame, Effect* effect);
+  LogFile* NewFile(const LogFileId& id);
+  void Remove(const LogFileId& id);
+  const LogFile* CurrentManifest() const;
+
+  Position position_;
+  std::string db_identity_;
+  uint32_t wal_recovery_mode_ = 0;
+  uint64_t current_manifest_ = 0;
+  std::map<LogFileId, LogFile> files_;
+  std::shared_ptr<ObjectMap> objects_;
+  std::vector<LogFileSize> announced_;  // of a transfer
+  uint64_t highest_wal_sequence_ = 0;
+  uint64_t wal_bytes_ = 0;
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace slipstream

@@ -1,0 +1,124 @@
+#include "lib/leader/follower_table.h"
+
+#include <algorithm>
+
+#include "lib/host/steady_clock.h"
+
+namespace slipstream {
+namespace {
+// Beyond this many messages under way, the newest is merged into the one before.
+constexpr size_t kMaxFlights = 4096;
+}  // namespace
+
+uint64_t FollowerTable::Connect(const Hello& hello, const std::string& peer, const Position& now) {
+  absl::MutexLock lock(&mutex_);
+  Position pin = now;
+  if (hello.pin.epoch != 0) pin = std::min(pin, hello.pin);
+  const uint64_t stream = registry_.Connect(hello, peer, pin);
+  counters_[hello.follower_id].flights.clear();
+  return stream;
+}
+
+bool FollowerTable::IsPresentLocked(const std::string& id, uint64_t stream) const {
+  auto it = registry_.entries().find(id);
+  return it != registry_.entries().end() && it->second.stream == stream;
+}
+
+void FollowerTable::Disconnect(const std::string& id, uint64_t stream) {
+  absl::MutexLock lock(&mutex_);
+  registry_.Disconnect(id, stream, SteadyMicros() / 1000);
+}
+
+void FollowerTable::Confirm(const std::string& id, uint64_t stream, const Ack& ack) {
+  absl::MutexLock lock(&mutex_);
+  if (!registry_.Confirm(id, stream, ack)) return;
+  std::deque<Flight>& flights = counters_[id].flights;
+  while (!flights.empty() && flights.front().end <= ack.applied) flights.pop_front();
+  confirmed_.SignalAll();
+}
+
+void FollowerTable::Sent(const std::string& id, uint64_t stream, const Position& end,
+                         uint64_t bytes, uint64_t now_us) {
+  absl::MutexLock lock(&mutex_);
+  if (!IsPresentLocked(id, stream)) return;
+  Counters& c = counters_[id];
+  c.bytes_sent += bytes;
+  if (c.flights.size() < kMaxFlights) {
+    c.flights.push_back({end, now_us});
+  } else {
+    c.flights.back().end = end;
+  }
+}
+
+void FollowerTable::ImageSent(const std::string& id, uint64_t stream) {
+  absl::MutexLock lock(&mutex_);
+  if (IsPresentLocked(id, stream)) ++counters_[id].images_sent;
+}
+
+std::optional<Position> FollowerTable::OldestPin() {
+  absl::MutexLock lock(&mutex_);
+  registry_.Expire(SteadyMicros() / 1000);
+  std::erase_if(counters_, [this](const auto& c) {
+    mutex_.AssertHeld();
+    return registry_.entries().count(c.first) == 0;
+  });
+  return registry_.OldestPin();
+}
+
+rocksdb::Status FollowerTable::Wait(const Position& position, size_t count, AckLevel level,
+                                    uint64_t timeout_us) {
+  const absl::Time deadline = absl::Now() + absl::Microseconds(timeout_us);
+  absl::MutexLock lock(&mutex_);
+  for (bool late = timeout_us == 0;;) {
+    if (stopped_) return rocksdb::Status::Aborted("the leader is closing");
+    const size_t have = level == AckLevel::kApplied ? registry_.CountApplied(position)
+                                                    : registry_.CountReceived(position);
+    if (have >= count) return rocksdb::Status::OK();
+    if (late) {
+      return rocksdb::Status::TimedOut(
+          std::to_string(have) + " of " + std::to_string(count) + " followers have confirmed " +
+          position.ToString() + (level == AckLevel::kApplied ? " as applied" : " as received"));
+    }
+    late = confirmed_.WaitWithDeadline(&mutex_, deadline);
+  }
+}
+
+void FollowerTable::Stop() {
+  absl::MutexLock lock(&mutex_);
+  stopped_ = true;
+  confirmed_.SignalAll();
+}
+
+std::vector<FollowerInfo> FollowerTable::List(const Position& leader) const {
+  const uint64_t now_us = SteadyMicros();
+  std::vector<FollowerInfo> list;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [id, e] : registry_.entries()) {
+    FollowerInfo info;
+    info.id = e.id;
+    info.name = e.name;
+    info.address = e.peer;
+    info.connected = e.connected;
+    info.serving = e.serving;
+    info.received = e.received;
+    info.applied = e.applied;
+    info.pin = e.pin;
+    info.live_generations = e.live_generations;
+    // A follower of an older epoch lags by everything that this one has.
+    const uint64_t offset = e.applied.epoch == leader.epoch ? e.applied.offset : 0;
+    info.lag_bytes = leader.offset > offset ? leader.offset - offset : 0;
+    info.lag_sequences =
+        leader.sequence > e.applied.sequence ? leader.sequence - e.applied.sequence : 0;
+    if (auto c = counters_.find(id); c != counters_.end()) {
+      info.images_sent = c->second.images_sent;
+      info.bytes_sent = c->second.bytes_sent;
+      if (!c->second.flights.empty() && now_us > c->second.flights.front().sent_us) {
+        info.lag_us = now_us - c->second.flights.front().sent_us;
+      }
+    }
+    list.push_back(std::move(info));
+  }
+  return list;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,68 @@
+// The leader's followers: the registry with its lock, the waits for confirmations, and counters.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/core/follower_registry.h"
+#include "slipstream/leader.h"
+
+namespace slipstream {
+
+// Threads: any.
+class FollowerTable {
+ public:
+  explicit FollowerTable(uint64_t lease_ms) : registry_(lease_ms) {}
+
+  // Registers a follower and, in the same step, the pin that its image needs: `now` is the leader's
+  // position, which no later cut is before. A pin of the follower's own counts if everything
+  // removed since is still on the storage.
+  uint64_t Connect(const Hello& hello, const std::string& peer, const Position& now);
+  void Disconnect(const std::string& id, uint64_t stream);
+  void Confirm(const std::string& id, uint64_t stream, const Ack& ack);
+
+  // A message up to `end` was handed to the transport at `now_us`.
+  void Sent(const std::string& id, uint64_t stream, const Position& end, uint64_t bytes,
+            uint64_t now_us);
+  void ImageSent(const std::string& id, uint64_t stream);
+
+  // Drops those whose lease is over; then the oldest pin of the others.
+  std::optional<Position> OldestPin();
+
+  // What Leader::WaitForFollowers says.
+  rocksdb::Status Wait(const Position& position, size_t count, AckLevel level,
+                       uint64_t timeout_us);
+  // Ends all waits, now and later, with Aborted.
+  void Stop();
+
+  std::vector<FollowerInfo> List(const Position& leader) const;
+
+ private:
+  // Messages that are not confirmed yet, oldest first.
+  struct Flight {
+    Position end;
+    uint64_t sent_us;
+  };
+  struct Counters {
+    std::deque<Flight> flights;
+    uint64_t images_sent = 0;
+    uint64_t bytes_sent = 0;
+  };
+
+  bool IsPresentLocked(const std::string& id, uint64_t stream) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  absl::CondVar confirmed_;
+  FollowerRegistry registry_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Counters> counters_ ABSL_GUARDED_BY(mutex_);
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace slipstream

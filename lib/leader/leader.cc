@@ -1,0 +1,353 @@
+#include "slipstream/leader.h"
+
+#include <atomic>
+#include <utility>
+
+#include "lib/core/object_name.h"
+#include "lib/leader/leader_db.h"
+#include "lib/leader/leader_file_system.h"
+#include "lib/leader/position_source.h"
+#include "lib/leader/reclaimer.h"
+#include "lib/leader/replicable_options.h"
+#include "lib/leader/session_set.h"
+#include "rocksdb/env.h"
+#include "rocksdb/merge_operator.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::ColumnFamilyDescriptor;
+using rocksdb::ColumnFamilyHandle;
+using rocksdb::DBOptions;
+using rocksdb::IOOptions;
+using rocksdb::Status;
+
+Status Expect(bool ok, const std::string& field, const std::string& value,
+              const std::string& expected) {
+  if (ok) return Status::OK();
+  return Status::InvalidArgument("LeaderOptions::" + field + " = " + value + ", expected " +
+                                 expected);
+}
+
+// RocksDB names files below the path as given; ours is compared with it, so both lose their
+// trailing slashes.
+std::string WithoutTrailingSlashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+ColumnFamilyInfo InfoOf(const std::string& name, const rocksdb::ColumnFamilyOptions& options) {
+  return {name, options.comparator->Name(),
+          options.merge_operator != nullptr ? options.merge_operator->Name() : ""};
+}
+
+class LeaderImpl : public Leader {
+ public:
+  LeaderImpl(LeaderOptions options, std::string path)
+      : options_(std::move(options)), path_(WithoutTrailingSlashes(std::move(path))) {}
+
+  ~LeaderImpl() override {
+    Close().PermitUncheckedError();
+    env_.reset();
+    if (file_lock_ != nullptr) {
+      base_->UnlockFile(file_lock_, IOOptions(), nullptr).PermitUncheckedError();
+    }
+  }
+
+  Status Prepare(DBOptions* db_options,
+                 const std::vector<ColumnFamilyDescriptor>& column_families) override;
+  Status Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>& handles) override;
+  // Takes over the database, to be closed with the leader.
+  void Own(std::unique_ptr<rocksdb::DB> db) { owned_db_ = std::move(db); }
+
+  rocksdb::DB* db() override { return db_.load(std::memory_order_acquire); }
+  Position position() const override {
+    return position_ == nullptr ? Position() : position_->Now();
+  }
+  Status WaitForFollowers(const Position& position, size_t count, AckLevel level,
+                          uint64_t timeout_us) override;
+  std::vector<FollowerInfo> followers() const override {
+    return followers_ == nullptr ? std::vector<FollowerInfo>() : followers_->List(position());
+  }
+  LeaderStats stats() const override;
+  int port() const override { return server_ == nullptr ? 0 : server_->port(); }
+  Status Close() override;
+
+ private:
+  Status LockDirectory(bool create);
+  Status ClaimEpoch(uint64_t* epoch);
+
+  const LeaderOptions options_;
+  const std::string path_;
+  std::shared_ptr<rocksdb::FileSystem> base_;
+  std::shared_ptr<rocksdb::Logger> logger_;
+  rocksdb::FileLock* file_lock_ = nullptr;
+  std::shared_ptr<ObjectCatalog> catalog_;
+  std::shared_ptr<ReplicationLog> log_;
+  std::shared_ptr<PositionSource> position_;
+  std::shared_ptr<FollowerTable> followers_;
+  std::unique_ptr<rocksdb::Env> env_;
+  rocksdb::WALRecoveryMode recovery_mode_ = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+
+  std::unique_ptr<rocksdb::DB> owned_db_;
+  std::atomic<rocksdb::DB*> db_{nullptr};
+  std::unique_ptr<Reclaimer> reclaimer_;
+  std::shared_ptr<SessionSet> sessions_;
+  std::shared_ptr<ReplicationServer> server_;
+};
+
+Status LeaderImpl::LockDirectory(bool create) {
+  Status exists = base_->FileExists(path_, IOOptions(), nullptr);
+  if (!exists.ok() && !create) {
+    return Status::InvalidArgument(path_ + " does not exist (create_if_missing is false)");
+  }
+  Status s = base_->CreateDirIfMissing(path_, IOOptions(), nullptr);
+  if (!s.ok()) return s;
+  s = base_->LockFile(path_ + "/SLIPSTREAM.lock", IOOptions(), &file_lock_, nullptr);
+  if (!s.ok()) {
+    file_lock_ = nullptr;
+    return Status::Busy(path_ + " is open as a leader already: " + s.ToString());
+  }
+  return s;
+}
+
+Status LeaderImpl::ClaimEpoch(uint64_t* epoch) {
+  constexpr int kTries = 100;
+  std::vector<std::string> names;
+  Status s = options_.storage->List(EpochPrefix(options_.database), &names);
+  if (!s.ok()) return s;
+  uint64_t newest = 0;
+  for (const std::string& name : names) {
+    uint64_t e = 0;
+    if (ParseEpochName(options_.database, name, &e)) newest = std::max(newest, e);
+  }
+  for (const EpochStart& e : catalog_->epochs()) newest = std::max(newest, e.epoch);
+  for (int i = 0; i < kTries; ++i) {
+    *epoch = ++newest;
+    s = options_.storage->PutIfAbsent(EpochName(options_.database, *epoch),
+                                      "slipstream epoch 1\n" + path_ + "\n");
+    if (!s.IsBusy()) return s;
+  }
+  return Status::Busy("database \"" + options_.database + "\" on " +
+                      options_.storage->Describe() + ": other processes claim its epochs");
+}
+
+Status LeaderImpl::Prepare(DBOptions* db_options,
+                           const std::vector<ColumnFamilyDescriptor>& column_families) {
+  if (log_ != nullptr) return Status::InvalidArgument("Leader::Prepare was called before");
+  Status s = CheckReplicable(*db_options, path_, column_families);
+  if (!s.ok()) return s;
+  rocksdb::Env* host_env =
+      db_options->env != nullptr ? db_options->env : rocksdb::Env::Default();
+  base_ = host_env->GetFileSystem();
+  logger_ = db_options->info_log;
+  recovery_mode_ = db_options->wal_recovery_mode;
+  s = LockDirectory(db_options->create_if_missing);
+  if (!s.ok()) return s;
+
+  std::unique_ptr<ObjectCatalog> catalog;
+  s = ObjectCatalog::Open(base_, path_, options_.database, &catalog);
+  if (!s.ok()) return s;
+  catalog_ = std::move(catalog);
+  uint64_t epoch = 0;
+  s = ClaimEpoch(&epoch);
+  if (!s.ok()) return s;
+
+  auto log = std::make_shared<ReplicationLog>(epoch, options_.replication_log_bytes);
+  const std::string wal_directory =
+      db_options->wal_dir.empty() ? path_ : WithoutTrailingSlashes(db_options->wal_dir);
+  auto fs = std::make_shared<LeaderFileSystem>(
+      base_, LeaderFileSystem::Parts{options_.database, path_, wal_directory, options_.storage,
+                                     log, catalog_});
+  s = fs->TakeOver(logger_.get());
+  if (!s.ok()) return s;
+  log_ = std::move(log);
+  position_ = std::make_shared<PositionSource>(log_);
+  followers_ = std::make_shared<FollowerTable>(options_.follower_lease_ms);
+  env_ = rocksdb::NewCompositeEnv(fs);
+  db_options->env = env_.get();
+  // The directories are named exactly as the file system knows them.
+  if (!db_options->wal_dir.empty()) db_options->wal_dir = wal_directory;
+  db_options->db_paths.clear();
+  return s;
+}
+
+Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>& handles) {
+  if (log_ == nullptr) return Status::InvalidArgument("Leader::Serve needs Prepare before it");
+  if (db_.load() != nullptr) return Status::InvalidArgument("Leader::Serve was called before");
+  if (WithoutTrailingSlashes(db->GetName()) != path_) {
+    return Status::InvalidArgument("Leader::Serve: the database is " + db->GetName() +
+                                   ", expected " + path_);
+  }
+  if (db->GetEnv() != env_.get()) {
+    return Status::InvalidArgument(
+        "Leader::Serve: " + path_ + " was not opened with the options that Prepare adjusted");
+  }
+  Welcome welcome;
+  Status s = db->GetDbIdentity(welcome.db_identity);
+  if (!s.ok()) return s;
+  const uint64_t first = log_->first_sequence();
+  s = catalog_->AddEpoch(
+      {log_->epoch(), first != 0 ? first - 1 : db->GetLatestSequenceNumber()});
+  if (!s.ok()) return s;
+  welcome.epoch = log_->epoch();
+  welcome.epochs = catalog_->epochs();
+  welcome.wal_recovery_mode = static_cast<uint32_t>(recovery_mode_);
+  welcome.heartbeat_ms = options_.heartbeat_ms;
+  bool has_default = false;
+  for (ColumnFamilyHandle* handle : handles) {
+    has_default |= handle->GetID() == 0;
+    welcome.column_families.push_back(InfoOf(handle->GetName(), db->GetOptions(handle)));
+  }
+  if (!has_default) {
+    welcome.column_families.push_back(InfoOf(rocksdb::kDefaultColumnFamilyName, db->GetOptions()));
+  }
+
+  server_ = options_.server;
+  if (server_ == nullptr) {
+    s = ReplicationServer::Start(options_.server_options, &server_);
+    if (!s.ok()) return s;
+  }
+  db_.store(db, std::memory_order_release);
+  position_->SetDatabase(db);
+  auto context = std::make_shared<SessionContext>();
+  context->log = log_;
+  context->followers = followers_;
+  context->position = position_;
+  context->heartbeat_us = options_.heartbeat_ms * 1000;
+  context->max_batch_delay_us = options_.max_batch_delay_us;
+  reclaimer_ = std::make_unique<Reclaimer>(options_.database, options_.storage, catalog_,
+                                           followers_, logger_);
+  sessions_ = std::make_shared<SessionSet>(std::move(context), options_.database,
+                                           std::move(welcome),
+                                           [this] { return reclaimer_->deleted_through(); });
+  sessions_->Start();
+  s = server_->router()->Add(options_.database, sessions_);
+  if (!s.ok()) {
+    sessions_->Stop();
+    position_->SetDatabase(nullptr);
+    db_.store(nullptr, std::memory_order_release);
+    return s;
+  }
+  reclaimer_->Start(options_.follower_lease_ms);
+  return s;
+}
+
+Status LeaderImpl::WaitForFollowers(const Position& position, size_t count, AckLevel level,
+                                    uint64_t timeout_us) {
+  if (db_.load(std::memory_order_acquire) == nullptr) {
+    return Status::Aborted("the leader is not serving");
+  }
+  if (position.epoch != log_->epoch()) {
+    return Status::Aborted("position " + position.ToString() + " is not of this epoch, which is " +
+                           std::to_string(log_->epoch()));
+  }
+  return followers_->Wait(position, count, level, timeout_us);
+}
+
+LeaderStats LeaderImpl::stats() const {
+  LeaderStats stats;
+  if (log_ == nullptr) return stats;
+  stats.position = position();
+  stats.replication_log_bytes = log_->memory_bytes();
+  stats.log_appends = log_->appends();
+  stats.log_bytes = log_->end();
+  stats.live_objects = log_->object_count();
+  std::tie(stats.pinned_objects, stats.pinned_bytes) = catalog_->pinned();
+  if (reclaimer_ != nullptr) stats.deleted_objects = reclaimer_->deleted();
+  stats.replication = log_->status();
+  return stats;
+}
+
+Status LeaderImpl::Close() {
+  if (followers_ != nullptr) followers_->Stop();
+  if (sessions_ != nullptr && server_ != nullptr) server_->router()->Remove(options_.database);
+  if (sessions_ != nullptr) sessions_->Stop();
+  if (reclaimer_ != nullptr) reclaimer_->Stop();
+  // A server of the leader's own ends with it; the streams of a shared one were finished above.
+  if (options_.server == nullptr && server_ != nullptr) server_->Stop();
+  if (position_ != nullptr) position_->SetDatabase(nullptr);
+  db_.store(nullptr, std::memory_order_release);
+  Status s;
+  if (owned_db_ != nullptr) {
+    s = owned_db_->Close();
+    owned_db_.reset();
+  }
+  return s;
+}
+
+}  // namespace
+
+Status LeaderOptions::Validate() const {
+  Status s = ValidateDatabaseName(database);
+  if (s.ok()) s = Expect(storage != nullptr, "storage", "nullptr", "a SharedStorage");
+  if (s.ok()) {
+    s = Expect(replication_log_bytes >= 4ull << 20, "replication_log_bytes",
+               std::to_string(replication_log_bytes), "4194304 or more");
+  }
+  if (s.ok()) {
+    s = Expect(max_batch_delay_us <= 100000, "max_batch_delay_us",
+               std::to_string(max_batch_delay_us), "at most 100000");
+  }
+  if (s.ok()) {
+    s = Expect(heartbeat_ms >= 10 && heartbeat_ms <= 10000, "heartbeat_ms",
+               std::to_string(heartbeat_ms), "10 to 10000");
+  }
+  if (s.ok()) {
+    s = Expect(follower_lease_ms >= 100, "follower_lease_ms", std::to_string(follower_lease_ms),
+               "100 or more");
+  }
+  return s;
+}
+
+Status Leader::Create(const LeaderOptions& options, const std::string& path,
+                      std::unique_ptr<Leader>* leader) {
+  leader->reset();
+  Status s = options.Validate();
+  if (s.ok() && path.empty()) s = Status::InvalidArgument("Leader: the path is empty");
+  if (s.ok()) *leader = std::make_unique<LeaderImpl>(options, path);
+  return s;
+}
+
+Status Leader::Open(const LeaderOptions& options, const DBOptions& db_options,
+                    const std::string& path,
+                    const std::vector<ColumnFamilyDescriptor>& column_families,
+                    std::vector<ColumnFamilyHandle*>* handles, std::unique_ptr<Leader>* leader) {
+  handles->clear();
+  leader->reset();
+  Status s = options.Validate();
+  if (s.ok() && path.empty()) s = Status::InvalidArgument("Leader: the path is empty");
+  if (!s.ok()) return s;
+  auto impl = std::make_unique<LeaderImpl>(options, path);
+  DBOptions adjusted = db_options;
+  s = impl->Prepare(&adjusted, column_families);
+  rocksdb::DB* db = nullptr;
+  std::vector<ColumnFamilyHandle*> opened;
+  if (s.ok()) {
+    s = rocksdb::DB::Open(adjusted, WithoutTrailingSlashes(path), column_families, &opened, &db);
+  }
+  if (!s.ok()) return s;
+  std::unique_ptr<rocksdb::DB> facade = NewLeaderDB(db);
+  s = impl->Serve(facade.get(), opened);
+  impl->Own(std::move(facade));
+  if (!s.ok()) {
+    for (ColumnFamilyHandle* handle : opened) delete handle;
+    return s;
+  }
+  *handles = std::move(opened);
+  *leader = std::move(impl);
+  return s;
+}
+
+Status Leader::Open(const LeaderOptions& options, const rocksdb::Options& db_options,
+                    const std::string& path, std::unique_ptr<Leader>* leader) {
+  std::vector<ColumnFamilyHandle*> handles;
+  Status s = Open(options, db_options, path,
+                  {ColumnFamilyDescriptor(rocksdb::kDefaultColumnFamilyName, db_options)}, &handles,
+                  leader);
+  // The database has a handle of its own to the default column family.
+  for (ColumnFamilyHandle* handle : handles) delete handle;
+  return s;
+}
+
+}  // namespace slipstream

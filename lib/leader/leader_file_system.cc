@@ -1,0 +1,478 @@
+#include "lib/leader/leader_file_system.h"
+
+#include <string_view>
+
+#include "lib/core/object_name.h"
+#include "lib/storage/object_file.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::FileOptions;
+using rocksdb::FSRandomAccessFile;
+using rocksdb::FSSequentialFile;
+using rocksdb::FSWritableFile;
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+using rocksdb::Slice;
+using rocksdb::Status;
+
+std::string_view DirectoryOf(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string_view::npos) return std::string_view();
+  std::string_view directory = path.substr(0, slash);
+  while (directory.size() > 1 && directory.back() == '/') directory.remove_suffix(1);
+  return directory;
+}
+
+bool IsLog(const FileName& name) {
+  return name.kind == FileKind::kWal || name.kind == FileKind::kManifest;
+}
+
+bool IsObject(const FileName& name) {
+  return name.kind == FileKind::kTable || name.kind == FileKind::kBlob;
+}
+
+LogFileId LogId(const FileName& name) {
+  return {name.kind == FileKind::kWal ? FrameFile::kWal : FrameFile::kManifest, name.number};
+}
+
+FrameFile ObjectKind(const FileName& name) {
+  return name.kind == FileKind::kTable ? FrameFile::kTable : FrameFile::kBlob;
+}
+
+std::string ObjectFileName(const ObjectInfo& o) {
+  return o.file == FrameFile::kTable ? TableName(o.number) : BlobName(o.number);
+}
+
+// A log file: written through to the local file first, then into the replication log, so that a
+// follower never sees bytes that this process could lose.
+class TappedFile : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  TappedFile(std::unique_ptr<FSWritableFile> file, LogFileId id, uint64_t size,
+             std::shared_ptr<ReplicationLog> log)
+      : FSWritableFileOwnerWrapper(std::move(file)), id_(id), size_(size), log_(std::move(log)) {}
+
+  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* dbg) override {
+    return Record(target()->Append(data, options, dbg), data);
+  }
+  IOStatus Append(const Slice& data, const IOOptions& options,
+                  const rocksdb::DataVerificationInfo& info, IODebugContext* dbg) override {
+    return Record(target()->Append(data, options, info, dbg), data);
+  }
+  IOStatus PositionedAppend(const Slice&, uint64_t, const IOOptions&, IODebugContext*) override {
+    return IOStatus::NotSupported("slipstream: log files are written by Append only");
+  }
+  IOStatus PositionedAppend(const Slice&, uint64_t, const IOOptions&,
+                            const rocksdb::DataVerificationInfo&, IODebugContext*) override {
+    return IOStatus::NotSupported("slipstream: log files are written by Append only");
+  }
+  IOStatus Truncate(uint64_t size, const IOOptions& options, IODebugContext* dbg) override {
+    IOStatus s = target()->Truncate(size, options, dbg);
+    if (s.ok() && size < size_) {
+      size_ = size;
+      log_->Truncate(id_, size);
+    }
+    return s;
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
+    return Check(target()->Sync(options, dbg));
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
+    return Check(target()->Fsync(options, dbg));
+  }
+
+ private:
+  IOStatus Record(IOStatus s, const Slice& data) {
+    if (!s.ok()) return Check(std::move(s));
+    log_->Append(id_, size_, data);
+    size_ += data.size();
+    return s;
+  }
+
+  // After a failed append or sync RocksDB may take back what followers have been sent already.
+  IOStatus Check(IOStatus s) {
+    if (!s.ok()) log_->Break(s);
+    return s;
+  }
+
+  const LogFileId id_;
+  uint64_t size_;
+  const std::shared_ptr<ReplicationLog> log_;
+};
+
+// An SST or blob file on its way to the storage. It exists for others once it is closed, which
+// RocksDB does before it writes the manifest record that names it.
+class ObjectWritableFile : public FSWritableFile {
+ public:
+  ObjectWritableFile(std::unique_ptr<ObjectWriter> writer, ObjectInfo object,
+                     std::shared_ptr<ObjectCatalog> catalog, std::shared_ptr<ReplicationLog> log)
+      : writer_(std::move(writer)),
+        object_(object),
+        catalog_(std::move(catalog)),
+        log_(std::move(log)) {}
+
+  IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
+    Status s = writer_->Append(data);
+    if (s.ok()) object_.size += data.size();
+    return rocksdb::status_to_io_status(std::move(s));
+  }
+  IOStatus Append(const Slice& data, const IOOptions& options,
+                  const rocksdb::DataVerificationInfo&, IODebugContext* dbg) override {
+    return Append(data, options, dbg);
+  }
+  IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  IOStatus Sync(const IOOptions&, IODebugContext*) override {
+    return rocksdb::status_to_io_status(writer_->Sync());
+  }
+  IOStatus Close(const IOOptions&, IODebugContext*) override {
+    if (writer_ == nullptr) return IOStatus::OK();
+    Status s = writer_->Commit();
+    writer_.reset();
+    if (s.ok()) s = catalog_->Commit(object_.number, object_.size);
+    if (s.ok()) log_->AddObject(object_);
+    return rocksdb::status_to_io_status(std::move(s));
+  }
+  uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return object_.size; }
+
+ private:
+  std::unique_ptr<ObjectWriter> writer_;
+  ObjectInfo object_;
+  const std::shared_ptr<ObjectCatalog> catalog_;
+  const std::shared_ptr<ReplicationLog> log_;
+};
+
+}  // namespace
+
+LeaderFileSystem::LeaderFileSystem(std::shared_ptr<rocksdb::FileSystem> base, Parts parts)
+    : FileSystemWrapper(std::move(base)), parts_(std::move(parts)) {}
+
+FileName LeaderFileSystem::Classify(const std::string& path) const {
+  const std::string_view directory = DirectoryOf(path);
+  FileName name = ParseFileName(path);
+  const std::string& home =
+      name.kind == FileKind::kWal ? parts_.wal_directory : parts_.db_directory;
+  if (directory != home) return {FileKind::kOther, 0};
+  // A table that is missing is looked for under LevelDB's suffix too; none of ours has that.
+  if (name.kind == FileKind::kTable && path.ends_with(".ldb")) return {FileKind::kOther, 0};
+  return name;
+}
+
+bool LeaderFileSystem::IsTrash(const std::string& path) const {
+  constexpr std::string_view kTrash = ".trash";
+  if (!path.ends_with(kTrash)) return false;
+  return IsObject(Classify(path.substr(0, path.size() - kTrash.size())));
+}
+
+Status LeaderFileSystem::TakeOver(rocksdb::Logger* logger) {
+  std::vector<std::string> names;
+  std::vector<std::string> imported;
+  IOStatus io = target()->GetChildren(parts_.db_directory, IOOptions(), &names, nullptr);
+  if (!io.ok()) return io;
+  uint64_t current = 0;
+  for (const std::string& base_name : names) {
+    const std::string path = parts_.db_directory + "/" + base_name;
+    const FileName name = Classify(path);
+    const auto known = IsObject(name) ? parts_.catalog->Find(name.number) : std::nullopt;
+    // One of size 0 is what an earlier attempt left behind.
+    if (IsObject(name) && (!known || known->size == 0)) {
+      rocksdb::Info(logger, "slipstream: moving %s to %s", path.c_str(),
+                              parts_.storage->Describe().c_str());
+      Status s = ImportObject(path, name);
+      if (!s.ok()) return s;
+    }
+    if (IsObject(name)) imported.push_back(path);
+    if (name.kind == FileKind::kCurrent) {
+      std::string content;
+      Status s = rocksdb::ReadFileToString(target(), path, &content);
+      if (!s.ok()) return s;
+      const FileName manifest = ParseFileName(
+          std::string_view(content).substr(0, content.find_last_not_of('\n') + 1));
+      if (manifest.kind == FileKind::kManifest) current = manifest.number;
+    }
+  }
+  // Only when all of them are on the storage and in the catalogue do the local files go.
+  for (const std::string& path : imported) {
+    io = target()->DeleteFile(path, IOOptions(), nullptr);
+    if (!io.ok()) return io;
+  }
+  for (const ObjectInfo& object : parts_.catalog->Objects()) {
+    if (object.size > 0) parts_.log->AddObject(object);
+  }
+
+  std::vector<std::string> wal_names;
+  if (parts_.wal_directory != parts_.db_directory) {
+    io = target()->GetChildren(parts_.wal_directory, IOOptions(), &wal_names, nullptr);
+    if (!io.ok() && !io.IsNotFound()) return io;
+  }
+  std::vector<std::string> paths;
+  for (const std::string& n : names) paths.push_back(parts_.db_directory + "/" + n);
+  for (const std::string& n : wal_names) paths.push_back(parts_.wal_directory + "/" + n);
+  for (const std::string& path : paths) {
+    const FileName name = Classify(path);
+    if (!IsLog(name)) continue;
+    TappedLogFile file{LogId(name), 0, nullptr};
+    io = target()->GetFileSize(path, IOOptions(), &file.size, nullptr);
+    std::unique_ptr<FSRandomAccessFile> reader;
+    if (io.ok()) io = target()->NewRandomAccessFile(path, FileOptions(), &reader, nullptr);
+    if (!io.ok()) return io;
+    file.reader = std::move(reader);
+    parts_.log->AddFile(std::move(file));
+  }
+  if (current != 0) parts_.log->SetCurrent(current);
+  return Status::OK();
+}
+
+Status LeaderFileSystem::ImportObject(const std::string& path, const FileName& name) {
+  std::unique_ptr<FSSequentialFile> source;
+  Status s = target()->NewSequentialFile(path, FileOptions(), &source, nullptr);
+  if (!s.ok()) return s;
+  std::unique_ptr<FSWritableFile> object;
+  s = NewObject(name, &object);
+  std::string scratch(1 << 20, '\0');
+  while (s.ok()) {
+    Slice piece;
+    s = source->Read(scratch.size(), IOOptions(), &piece, scratch.data(), nullptr);
+    if (!s.ok() || piece.empty()) break;
+    s = object->Append(piece, IOOptions(), nullptr);
+  }
+  if (s.ok()) s = object->Close(IOOptions(), nullptr);
+  return s;
+}
+
+IOStatus LeaderFileSystem::NewObject(const FileName& name,
+                                     std::unique_ptr<FSWritableFile>* result) {
+  ObjectInfo object{ObjectKind(name), name.number, parts_.log->epoch(), 0};
+  Status s = parts_.catalog->Create(object);
+  std::unique_ptr<ObjectWriter> writer;
+  if (s.ok()) s = parts_.storage->NewWriter(ObjectNameOf(parts_.database, object), &writer);
+  if (!s.ok()) return rocksdb::status_to_io_status(std::move(s));
+  *result = std::make_unique<ObjectWritableFile>(std::move(writer), object, parts_.catalog,
+                                                 parts_.log);
+  return IOStatus::OK();
+}
+
+IOStatus LeaderFileSystem::TapNewFile(const std::string& path, const LogFileId& id, uint64_t size,
+                                      std::unique_ptr<FSWritableFile>* file) {
+  // The reader is opened now, so that streams can read the file back even after it is deleted.
+  std::unique_ptr<FSRandomAccessFile> reader;
+  IOStatus s = target()->NewRandomAccessFile(path, FileOptions(), &reader, nullptr);
+  if (!s.ok()) return s;
+  parts_.log->AddFile({id, size, std::move(reader)});
+  *file = std::make_unique<TappedFile>(std::move(*file), id, size, parts_.log);
+  return s;
+}
+
+IOStatus LeaderFileSystem::NewWritableFile(const std::string& path, const FileOptions& options,
+                                           std::unique_ptr<FSWritableFile>* result,
+                                           IODebugContext* dbg) {
+  const FileName name = Classify(path);
+  if (IsObject(name)) return NewObject(name, result);
+  IOStatus s = target()->NewWritableFile(path, options, result, dbg);
+  if (s.ok() && IsLog(name)) s = TapNewFile(path, LogId(name), 0, result);
+  return s;
+}
+
+IOStatus LeaderFileSystem::ReopenWritableFile(const std::string& path, const FileOptions& options,
+                                              std::unique_ptr<FSWritableFile>* result,
+                                              IODebugContext* dbg) {
+  const FileName name = Classify(path);
+  if (IsObject(name)) {
+    return IOStatus::NotSupported("slipstream: " + path + " is immutable and cannot be reopened");
+  }
+  IOStatus s = target()->ReopenWritableFile(path, options, result, dbg);
+  if (s.ok() && IsLog(name)) {
+    uint64_t size = 0;
+    s = target()->GetFileSize(path, IOOptions(), &size, dbg);
+    if (s.ok()) s = TapNewFile(path, LogId(name), size, result);
+  }
+  return s;
+}
+
+IOStatus LeaderFileSystem::ReuseWritableFile(const std::string& path, const std::string& old_path,
+                                             const FileOptions& options,
+                                             std::unique_ptr<FSWritableFile>* result,
+                                             IODebugContext* dbg) {
+  if (Classify(path).kind != FileKind::kOther || Classify(old_path).kind != FileKind::kOther) {
+    return IOStatus::NotSupported("slipstream: log files are not recycled: " + old_path);
+  }
+  return target()->ReuseWritableFile(path, old_path, options, result, dbg);
+}
+
+IOStatus LeaderFileSystem::NewRandomRWFile(const std::string& path, const FileOptions& options,
+                                           std::unique_ptr<rocksdb::FSRandomRWFile>* result,
+                                           IODebugContext* dbg) {
+  if (Classify(path).kind != FileKind::kOther) {
+    return IOStatus::NotSupported("slipstream: " + path + " cannot be rewritten in place");
+  }
+  return target()->NewRandomRWFile(path, options, result, dbg);
+}
+
+IOStatus LeaderFileSystem::NewMemoryMappedFileBuffer(
+    const std::string& path, std::unique_ptr<rocksdb::MemoryMappedFileBuffer>* result) {
+  if (Classify(path).kind != FileKind::kOther) {
+    return IOStatus::NotSupported("slipstream: " + path + " cannot be mapped");
+  }
+  return target()->NewMemoryMappedFileBuffer(path, result);
+}
+
+IOStatus LeaderFileSystem::NewSequentialFile(const std::string& path, const FileOptions& options,
+                                             std::unique_ptr<FSSequentialFile>* result,
+                                             IODebugContext* dbg) {
+  const FileName name = Classify(path);
+  if (!IsObject(name)) return target()->NewSequentialFile(path, options, result, dbg);
+  const auto object = parts_.catalog->Find(name.number);
+  if (!object) return IOStatus::NotFound(path);
+  std::unique_ptr<ObjectReader> reader;
+  Status s = parts_.storage->NewReader(ObjectNameOf(parts_.database, *object), &reader);
+  if (s.ok()) *result = NewSequentialObjectFile(std::move(reader));
+  return rocksdb::status_to_io_status(std::move(s));
+}
+
+IOStatus LeaderFileSystem::NewRandomAccessFile(const std::string& path, const FileOptions& options,
+                                               std::unique_ptr<FSRandomAccessFile>* result,
+                                               IODebugContext* dbg) {
+  const FileName name = Classify(path);
+  if (!IsObject(name)) return target()->NewRandomAccessFile(path, options, result, dbg);
+  const auto object = parts_.catalog->Find(name.number);
+  if (!object) return IOStatus::NotFound(path);
+  std::unique_ptr<ObjectReader> reader;
+  Status s = parts_.storage->NewReader(ObjectNameOf(parts_.database, *object), &reader);
+  if (s.ok()) *result = NewRandomAccessObjectFile(std::move(reader));
+  return rocksdb::status_to_io_status(std::move(s));
+}
+
+IOStatus LeaderFileSystem::FileExists(const std::string& path, const IOOptions& options,
+                                      IODebugContext* dbg) {
+  const FileName name = Classify(path);
+  if (IsObject(name)) {
+    return parts_.catalog->Find(name.number) ? IOStatus::OK() : IOStatus::NotFound(path);
+  }
+  return target()->FileExists(path, options, dbg);
+}
+
+IOStatus LeaderFileSystem::GetChildren(const std::string& directory, const IOOptions& options,
+                                       std::vector<std::string>* result, IODebugContext* dbg) {
+  IOStatus s = target()->GetChildren(directory, options, result, dbg);
+  if (!s.ok() || DirectoryOf(directory + "/") != parts_.db_directory) return s;
+  for (const ObjectInfo& object : parts_.catalog->Objects()) {
+    result->push_back(ObjectFileName(object));
+  }
+  return s;
+}
+
+IOStatus LeaderFileSystem::GetChildrenFileAttributes(const std::string& directory,
+                                                     const IOOptions& options,
+                                                     std::vector<rocksdb::FileAttributes>* result,
+                                                     IODebugContext* dbg) {
+  // The base class asks this object for the names and the sizes.
+  return FileSystem::GetChildrenFileAttributes(directory, options, result, dbg);
+}
+
+IOStatus LeaderFileSystem::RemoveObject(const FileName& name) {
+  if (!parts_.catalog->Find(name.number)) {
+    return IOStatus::NotFound("slipstream: no object " + std::to_string(name.number));
+  }
+  const uint64_t at = parts_.log->RemoveObject(name.number);
+  return rocksdb::status_to_io_status(
+      parts_.catalog->Remove(name.number, Position{parts_.log->epoch(), at, 0}));
+}
+
+IOStatus LeaderFileSystem::DeleteFile(const std::string& path, const IOOptions& options,
+                                      IODebugContext* dbg) {
+  const FileName name = Classify(path);
+  if (IsObject(name)) return RemoveObject(name);
+  if (IsTrash(path)) return IOStatus::OK();
+  IOStatus s = target()->DeleteFile(path, options, dbg);
+  if (s.ok() && IsLog(name)) parts_.log->RemoveFile(LogId(name));
+  return s;
+}
+
+IOStatus LeaderFileSystem::Truncate(const std::string& path, size_t size, const IOOptions& options,
+                                    IODebugContext* dbg) {
+  const FileName name = Classify(path);
+  if (IsObject(name)) {
+    return IOStatus::NotSupported("slipstream: " + path + " is immutable and cannot be cut");
+  }
+  IOStatus s = target()->Truncate(path, size, options, dbg);
+  if (s.ok() && IsLog(name)) parts_.log->Truncate(LogId(name), size);
+  return s;
+}
+
+IOStatus LeaderFileSystem::GetFileSize(const std::string& path, const IOOptions& options,
+                                       uint64_t* size, IODebugContext* dbg) {
+  const FileName name = Classify(path);
+  if (!IsObject(name)) return target()->GetFileSize(path, options, size, dbg);
+  const auto object = parts_.catalog->Find(name.number);
+  if (!object) return IOStatus::NotFound(path);
+  *size = object->size;
+  return IOStatus::OK();
+}
+
+IOStatus LeaderFileSystem::GetFileModificationTime(const std::string& path,
+                                                   const IOOptions& options, uint64_t* seconds,
+                                                   IODebugContext* dbg) {
+  if (IsObject(Classify(path))) {
+    return IOStatus::NotSupported("slipstream: objects have no modification time: " + path);
+  }
+  return target()->GetFileModificationTime(path, options, seconds, dbg);
+}
+
+IOStatus LeaderFileSystem::RenameFile(const std::string& from, const std::string& to,
+                                      const IOOptions& options, IODebugContext* dbg) {
+  const FileName source = Classify(from);
+  if (IsObject(source)) {
+    if (IsTrash(to)) return RemoveObject(source);
+    return IOStatus::NotSupported("slipstream: " + from + " cannot be renamed to " + to);
+  }
+  const FileName destination = Classify(to);
+  if (IsObject(destination)) {
+    return IOStatus::NotSupported("slipstream: " + from + " cannot be renamed to " + to);
+  }
+  uint64_t manifest = 0;
+  if (destination.kind == FileKind::kCurrent) {
+    std::string content;
+    Status s = rocksdb::ReadFileToString(target(), from, &content);
+    if (!s.ok()) return rocksdb::status_to_io_status(std::move(s));
+    const FileName name = ParseFileName(
+        std::string_view(content).substr(0, content.find_last_not_of('\n') + 1));
+    if (name.kind != FileKind::kManifest) {
+      return IOStatus::Corruption("slipstream: " + from + " names no MANIFEST: " + content);
+    }
+    manifest = name.number;
+  }
+  IOStatus s = target()->RenameFile(from, to, options, dbg);
+  if (!s.ok()) return s;
+  if (manifest != 0) parts_.log->SetCurrent(manifest);
+  if (IsLog(source)) parts_.log->RemoveFile(LogId(source));  // moved into the archive
+  return s;
+}
+
+IOStatus LeaderFileSystem::LinkFile(const std::string& from, const std::string& to,
+                                    const IOOptions& options, IODebugContext* dbg) {
+  if (IsObject(Classify(from)) || IsObject(Classify(to))) {
+    // RocksDB then copies through this file system.
+    return IOStatus::NotSupported("slipstream: objects cannot be linked: " + from);
+  }
+  return target()->LinkFile(from, to, options, dbg);
+}
+
+IOStatus LeaderFileSystem::NumFileLinks(const std::string& path, const IOOptions& options,
+                                        uint64_t* count, IODebugContext* dbg) {
+  if (IsObject(Classify(path)) || IsTrash(path)) {
+    return IOStatus::NotSupported("slipstream: objects have no links: " + path);
+  }
+  return target()->NumFileLinks(path, options, count, dbg);
+}
+
+IOStatus LeaderFileSystem::AreFilesSame(const std::string& first, const std::string& second,
+                                        const IOOptions& options, bool* same,
+                                        IODebugContext* dbg) {
+  if (IsObject(Classify(first)) || IsObject(Classify(second))) {
+    return IOStatus::NotSupported("slipstream: objects cannot be compared: " + first);
+  }
+  return target()->AreFilesSame(first, second, options, same, dbg);
+}
+
+}  // namespace slipstream

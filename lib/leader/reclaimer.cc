@@ -1,0 +1,90 @@
+#include "lib/leader/reclaimer.h"
+
+#include <algorithm>
+
+#include "lib/core/object_name.h"
+#include "lib/host/thread_name.h"
+
+namespace slipstream {
+
+Reclaimer::Reclaimer(std::string database, std::shared_ptr<SharedStorage> storage,
+                     std::shared_ptr<ObjectCatalog> catalog,
+                     std::shared_ptr<FollowerTable> followers,
+                     std::shared_ptr<rocksdb::Logger> logger)
+    : database_(std::move(database)),
+      storage_(std::move(storage)),
+      catalog_(std::move(catalog)),
+      followers_(std::move(followers)),
+      logger_(std::move(logger)) {}
+
+Reclaimer::~Reclaimer() { Stop(); }
+
+void Reclaimer::Start(uint64_t lease_ms) {
+  thread_ = std::thread([this, lease_ms] {
+    NameThisThread("ss-reclaim");
+    Run(lease_ms);
+  });
+}
+
+void Reclaimer::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Reclaimer::Run(uint64_t lease_ms) {
+  absl::Duration wait = absl::Milliseconds(lease_ms);
+  const absl::Duration interval =
+      std::clamp(wait / 20, absl::Milliseconds(10), absl::Milliseconds(250));
+  for (;;) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), wait)) return;
+    }
+    Reclaim();
+    wait = interval;
+  }
+}
+
+void Reclaimer::Reclaim() {
+  // The removed objects are listed before the pins are read: a follower that needs one of them was
+  // registered before its removal, and is seen.
+  std::vector<ObjectCatalog::Removed> removed = catalog_->Reclaimable(std::nullopt);
+  if (removed.empty()) {
+    followers_->OldestPin();  // drops those whose lease is over
+    return;
+  }
+  const std::optional<Position> pin = followers_->OldestPin();
+  for (const ObjectCatalog::Removed& r : removed) {
+    if (pin && r.at > *pin) continue;
+    {
+      // Announced first: a follower that returns meanwhile is told to start afresh.
+      absl::MutexLock lock(&mutex_);
+      if (stopping_) return;
+      deleted_through_ = std::max(deleted_through_, r.at);
+    }
+    rocksdb::Status s = storage_->Delete(ObjectNameOf(database_, r.object));
+    if (s.ok()) s = catalog_->Deleted(r.object);
+    if (!s.ok()) {
+      rocksdb::Warn(logger_, "slipstream: deleting %s: %s; will be tried again",
+                    ObjectNameOf(database_, r.object).c_str(), s.ToString().c_str());
+      return;
+    }
+    absl::MutexLock lock(&mutex_);
+    ++deleted_;
+  }
+}
+
+Position Reclaimer::deleted_through() const {
+  absl::MutexLock lock(&mutex_);
+  return deleted_through_;
+}
+
+uint64_t Reclaimer::deleted() const {
+  absl::MutexLock lock(&mutex_);
+  return deleted_;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,52 @@
+// Deletes removed SST and blob files from the shared storage once no follower needs them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/leader/follower_table.h"
+#include "lib/leader/object_catalog.h"
+#include "rocksdb/env.h"
+#include "slipstream/shared_storage.h"
+
+namespace slipstream {
+
+// Threads: any. Starts the thread "ss-reclaim", which wakes by time and calls the storage.
+class Reclaimer {
+ public:
+  Reclaimer(std::string database, std::shared_ptr<SharedStorage> storage,
+            std::shared_ptr<ObjectCatalog> catalog, std::shared_ptr<FollowerTable> followers,
+            std::shared_ptr<rocksdb::Logger> logger);
+  ~Reclaimer();
+
+  // Nothing is deleted before one lease has passed: until then followers of the last opening may
+  // return whose pins are not known yet.
+  void Start(uint64_t lease_ms);
+  void Stop();
+
+  // Objects removed up to this position may be gone.
+  Position deleted_through() const;
+  uint64_t deleted() const;
+
+ private:
+  void Run(uint64_t lease_ms);
+  void Reclaim();
+
+  const std::string database_;
+  const std::shared_ptr<SharedStorage> storage_;
+  const std::shared_ptr<ObjectCatalog> catalog_;
+  const std::shared_ptr<FollowerTable> followers_;
+  const std::shared_ptr<rocksdb::Logger> logger_;
+  std::thread thread_;
+
+  mutable absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  Position deleted_through_ ABSL_GUARDED_BY(mutex_);
+  uint64_t deleted_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace slipstream

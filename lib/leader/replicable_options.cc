@@ -1,0 +1,49 @@
+#include "lib/leader/replicable_options.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::Status;
+
+Status Refuse(const std::string& option, const std::string& value, const std::string& reason) {
+  return Status::InvalidArgument("slipstream: " + option + " = " + value + " is not supported: " +
+                                 reason);
+}
+
+Status CheckPaths(const std::string& option, const std::vector<rocksdb::DbPath>& paths,
+                  const std::string& path) {
+  for (const rocksdb::DbPath& p : paths) {
+    if (p.path != path) {
+      return Refuse(option, p.path, "SST files go to the shared storage; leave it empty");
+    }
+  }
+  return Status::OK();
+}
+
+}  // namespace
+
+Status CheckReplicable(const rocksdb::DBOptions& options, const std::string& path,
+                       const std::vector<rocksdb::ColumnFamilyDescriptor>& column_families) {
+  if (options.recycle_log_file_num > 0) {
+    return Refuse("recycle_log_file_num", std::to_string(options.recycle_log_file_num),
+                  "a recycled log file is not append-only; set it to 0");
+  }
+  if (options.wal_compression != rocksdb::kNoCompression) {
+    return Refuse("wal_compression", std::to_string(options.wal_compression),
+                  "followers read WAL records as they are written; set kNoCompression");
+  }
+  if (options.allow_mmap_writes) {
+    return Refuse("allow_mmap_writes", "true", "appends to a mapped file cannot be seen");
+  }
+  if (options.two_write_queues) {
+    return Refuse("two_write_queues", "true",
+                  "its sequence numbers do not follow from the order of the WAL");
+  }
+  Status s = CheckPaths("db_paths", options.db_paths, path);
+  for (const rocksdb::ColumnFamilyDescriptor& cf : column_families) {
+    if (s.ok()) s = CheckPaths("cf_paths of \"" + cf.name + "\"", cf.options.cf_paths, path);
+  }
+  return s;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,19 @@
+// Which RocksDB options a leader can replicate. What is refused would break the rule that every
+// prefix of the replication log is a directory that DB::Open can recover.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "rocksdb/db.h"
+#include "rocksdb/options.h"
+
+namespace slipstream {
+
+// Returns InvalidArgument naming the option, its value, and the reason.
+// path: the database's directory.
+[[nodiscard]] rocksdb::Status CheckReplicable(
+    const rocksdb::DBOptions& options, const std::string& path,
+    const std::vector<rocksdb::ColumnFamilyDescriptor>& column_families);
+
+}  // namespace slipstream

@@ -1,0 +1,117 @@
+// The replication log of one epoch: every append to a WAL or a MANIFEST, every change of CURRENT
+// and of the set of SST files, in one total order, as frames in memory.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "lib/core/frame.h"
+#include "lib/core/messages.h"
+#include "lib/core/transport.h"
+#include "rocksdb/file_system.h"
+
+namespace slipstream {
+
+// A WAL or MANIFEST as the log knows it. `reader` reads the local file; it stays usable after the
+// file is deleted where the file system allows that.
+struct TappedLogFile {
+  LogFileId id;
+  uint64_t size = 0;
+  std::shared_ptr<rocksdb::FSRandomAccessFile> reader;
+};
+
+// Everything that a directory consists of at one point of the log.
+struct ImageSnapshot {
+  uint64_t offset = 0;
+  uint64_t current_manifest = 0;
+  std::vector<TappedLogFile> files;
+  std::vector<ObjectInfo> objects;
+};
+
+// Threads: all methods from any thread. The appending ones are called in RocksDB's write thread:
+// they take one mutex for the time of a copy, and allocate once per chunk.
+class ReplicationLog {
+ public:
+  // memory_limit: bytes of frames kept; older ones are dropped chunk by chunk.
+  ReplicationLog(uint64_t epoch, uint64_t memory_limit);
+  ~ReplicationLog();
+
+  uint64_t epoch() const { return epoch_; }
+  // Bytes of frames so far: the offset of the next one.
+  uint64_t end() const { return end_.load(std::memory_order_acquire); }
+
+  // A log file that exists or was created; replaces one of the same id.
+  void AddFile(TappedLogFile file);
+  // `data` was appended to the file at `offset`.
+  void Append(const LogFileId& id, uint64_t offset, const rocksdb::Slice& data);
+  // Only before anything was sent: recovery cuts the last WAL's preallocated tail off.
+  void Truncate(const LogFileId& id, uint64_t size);
+  void RemoveFile(const LogFileId& id);
+  void SetCurrent(uint64_t manifest);
+  void AddObject(const ObjectInfo& object);
+  // Returns the offset behind the removal's frame.
+  uint64_t RemoveObject(uint64_t number);
+
+  // A log file could not be written: what followers have may not be what the leader keeps. Nothing
+  // is recorded from here on.
+  void Break(const rocksdb::Status& why);
+  rocksdb::Status status() const;
+
+  // The whole frames from `offset` to the end of their chunk or of the log. Empty if there are
+  // none. Returns false if they have left memory, or `offset` is not one that was handed out.
+  bool Read(uint64_t offset, SharedBytes* out) const;
+
+  ImageSnapshot Snapshot() const;
+
+  // Sequence number of the first WAL record of this epoch; 0 before there is one.
+  uint64_t first_sequence() const { return first_sequence_.load(std::memory_order_acquire); }
+
+  // Blocks until end() != seen, Wake(), or `timeout` has passed.
+  void WaitForGrowth(uint64_t seen, absl::Duration timeout);
+  // Blocks until Wake() or `timeout` has passed.
+  void Pause(absl::Duration timeout);
+  void Wake();
+
+  uint64_t memory_bytes() const;
+  uint64_t appends() const { return appends_.load(std::memory_order_relaxed); }
+  uint64_t object_count() const;
+
+ private:
+  struct Chunk;
+
+  // Room for one more frame of `size` bytes, at the end.
+  char* ReserveLocked(size_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AppendFrameLocked(const Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Publish();
+
+  const uint64_t epoch_;
+  const uint64_t memory_limit_;
+  std::atomic<uint64_t> end_{0};
+  std::atomic<uint64_t> appends_{0};
+  std::atomic<uint64_t> first_sequence_{0};
+
+  mutable absl::Mutex mutex_;
+  std::deque<std::shared_ptr<Chunk>> chunks_ ABSL_GUARDED_BY(mutex_);
+  uint64_t memory_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<LogFileId, TappedLogFile> files_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, ObjectInfo> objects_ ABSL_GUARDED_BY(mutex_);
+  uint64_t current_manifest_ ABSL_GUARDED_BY(mutex_) = 0;
+  rocksdb::Status broken_ ABSL_GUARDED_BY(mutex_);
+
+  // The waiting side, apart from mutex_ so that an append takes it only when somebody sleeps.
+  absl::Mutex wait_mutex_;
+  absl::CondVar grown_;
+  std::atomic<bool> waiting_{false};
+  bool woken_ ABSL_GUARDED_BY(wait_mutex_) = false;
+};
+
+}  // namespace slipstream

@@ -1,0 +1,112 @@
+#include "lib/leader/session_set.h"
+
+#include <algorithm>
+
+#include "lib/host/steady_clock.h"
+#include "lib/host/thread_name.h"
+
+namespace slipstream {
+
+using rocksdb::Status;
+
+SessionSet::SessionSet(std::shared_ptr<const SessionContext> context, std::string database,
+                       Welcome welcome, std::function<Position()> deleted_through)
+    : context_(std::move(context)),
+      database_(std::move(database)),
+      welcome_(std::move(welcome)),
+      deleted_through_(std::move(deleted_through)) {}
+
+SessionSet::~SessionSet() { Stop(); }
+
+void SessionSet::Start() {
+  pump_ = std::thread([this] {
+    NameThisThread("ss-pump");
+    Pump();
+  });
+}
+
+void SessionSet::Stop() {
+  std::vector<std::shared_ptr<StreamSession>> sessions;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+    sessions = sessions_;
+  }
+  stopping_ = true;
+  context_->log->Wake();
+  if (pump_.joinable()) pump_.join();
+  for (const auto& session : sessions) session->Finish(Status::Aborted("the leader is closing"));
+}
+
+Status SessionSet::Check(const Hello& hello) const {
+  if (hello.min_protocol > kProtocolVersion || hello.max_protocol < kProtocolVersion) {
+    return Status::NotSupported("the follower speaks protocol " +
+                                std::to_string(hello.min_protocol) + " to " +
+                                std::to_string(hello.max_protocol) + ", the leader " +
+                                std::to_string(kProtocolVersion));
+  }
+  if (hello.follower_id.empty()) return Status::InvalidArgument("empty follower id");
+  if (!hello.db_identity.empty() && hello.db_identity != welcome_.db_identity) {
+    return Status::InvalidArgument("the follower has shown database " + hello.db_identity +
+                                   ", but \"" + database_ + "\" is now " + welcome_.db_identity);
+  }
+  return Status::OK();
+}
+
+bool SessionSet::CanResume(const Hello& hello) const {
+  return hello.held.epoch == context_->log->epoch() &&
+         hello.held.offset <= context_->log->end() &&
+         (hello.pin.epoch == 0 || hello.pin >= deleted_through_());
+}
+
+std::shared_ptr<LeaderSession> SessionSet::Accept(const Hello& hello, const std::string& peer,
+                                                  std::shared_ptr<LeaderStream> stream,
+                                                  Status* status) {
+  *status = Check(hello);
+  if (!status->ok()) return nullptr;
+  auto session =
+      std::make_shared<StreamSession>(context_, std::move(stream), hello, peer, welcome_);
+  // After the pin is registered: what is deleted from here on is not needed.
+  if (CanResume(hello)) session->Resume(hello);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_) {
+      *status = Status::Aborted("the leader is closing");
+    } else {
+      std::erase_if(sessions_, [](const auto& s) { return s->closed(); });
+      sessions_.push_back(session);
+    }
+  }
+  if (!status->ok()) {
+    session->OnClosed();
+    return nullptr;
+  }
+  return session;
+}
+
+void SessionSet::Pump() {
+  while (!stopping_) {
+    const uint64_t seen = context_->log->end();
+    const uint64_t now_us = SteadyMicros();
+    std::vector<std::shared_ptr<StreamSession>> sessions;
+    {
+      absl::MutexLock lock(&mutex_);
+      std::erase_if(sessions_, [](const auto& s) { return s->closed(); });
+      sessions = sessions_;
+    }
+    StreamSession::Next next{context_->heartbeat_us};
+    for (const auto& session : sessions) {
+      const StreamSession::Next n = session->Advance(now_us);
+      next.after_us = std::min(next.after_us, n.after_us);
+      next.paced |= n.paced;
+    }
+    const absl::Duration timeout = absl::Microseconds(std::max<uint64_t>(next.after_us, 1));
+    if (next.paced) {
+      context_->log->Pause(timeout);
+    } else {
+      context_->log->WaitForGrowth(seen, timeout);
+    }
+  }
+}
+
+}  // namespace slipstream

@@ -1,0 +1,242 @@
+#include "lib/leader/stream_session.h"
+
+#include <algorithm>
+
+#include "lib/core/coding.h"
+#include "lib/host/steady_clock.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::Slice;
+using rocksdb::Status;
+
+// Of an image; messages of the log end with their chunk, which has the same size.
+constexpr size_t kMessageBytes = 1 << 20;
+
+std::vector<LogFileSize> SizesOf(const ImageSnapshot& image) {
+  std::vector<LogFileSize> sizes;
+  sizes.reserve(image.files.size());
+  for (const TappedLogFile& file : image.files) sizes.push_back({file.id, file.size});
+  return sizes;
+}
+
+}  // namespace
+
+StreamSession::StreamSession(std::shared_ptr<const SessionContext> context,
+                             std::shared_ptr<LeaderStream> stream, Hello hello, std::string peer,
+                             Welcome welcome)
+    : context_(std::move(context)),
+      stream_(std::move(stream)),
+      follower_id_(hello.follower_id),
+      stream_number_(context_->followers->Connect(hello, peer, context_->position->Now())),
+      welcome_(std::move(welcome)),
+      pacer_(context_->max_batch_delay_us) {}
+
+void StreamSession::Resume(const Hello& hello) {
+  phase_ = Phase::kReplicate;
+  cursor_ = hello.held.offset;
+  held_ = hello.files;
+}
+
+void StreamSession::Start() { stream_->SendWelcome(welcome_); }
+
+bool StreamSession::TakeTurn() {
+  absl::MutexLock lock(&mutex_);
+  if (closed_) return false;
+  if (busy_) {
+    wanted_ = true;
+    return false;
+  }
+  busy_ = true;
+  wanted_ = false;
+  return true;
+}
+
+StreamSession::Next StreamSession::Advance(uint64_t now_us) {
+  Next next{context_->heartbeat_us};
+  if (!TakeTurn()) return next;
+  for (;;) {
+    if (SendNext(now_us, &next)) return next;  // OnSent gives the turn back
+    absl::MutexLock lock(&mutex_);
+    if (!wanted_ || closed_) {
+      busy_ = false;
+      return next;
+    }
+    wanted_ = false;
+  }
+}
+
+void StreamSession::OnSent() {
+  bool more;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (closed_) return;
+    more = wanted_ || phase_ != Phase::kReplicate;
+    wanted_ = false;
+    busy_ = false;
+  }
+  // The pump is asleep, perhaps for longer than that message has to wait.
+  if (more && Advance(SteadyMicros()).paced) context_->log->Wake();
+}
+
+bool StreamSession::SendNext(uint64_t now_us, Next* next) {
+  switch (phase_) {
+    case Phase::kImageStart:
+      SendImageStart();
+      return true;
+    case Phase::kImageFiles:
+      return SendImageFiles();
+    case Phase::kImageObjects:
+      return SendImageObjects();
+    case Phase::kReplicate:
+      return SendFromLog(now_us, next);
+  }
+  return false;
+}
+
+void StreamSession::SendImageStart() {
+  image_ = context_->log->Snapshot();
+  const std::vector<LogFileSize> wanted = SizesOf(image_);
+  plan_ = PlanImage(held_, wanted);
+  part_ = 0;
+  part_done_ = 0;
+  object_ = 0;
+  held_ = wanted;
+
+  ImageBegin begin;
+  begin.cut = context_->position->Now();
+  begin.cut.offset = image_.offset;
+  begin.from_scratch = plan_.from_scratch;
+  begin.current_manifest = image_.current_manifest;
+  begin.files = wanted;
+  begin.bytes = plan_.bytes;
+  phase_ = Phase::kImageFiles;
+  context_->followers->ImageSent(follower_id_, stream_number_);
+  stream_->SendImageBegin(begin);
+}
+
+bool StreamSession::SendImageFiles() {
+  std::string frames;
+  std::string scratch(kMaxFramePayload, '\0');
+  while (part_ < plan_.parts.size() &&
+         frames.size() + kMaxFramePayload + kFrameHeaderSize <= kMessageBytes) {
+    const ImagePlan::Part& part = plan_.parts[part_];
+    auto file = std::find_if(image_.files.begin(), image_.files.end(),
+                             [&](const TappedLogFile& f) { return f.id == part.id; });
+    const uint64_t offset = part.from + part_done_;
+    const size_t n = std::min<uint64_t>(kMaxFramePayload, part.to - offset);
+    Slice piece;
+    Status s = file->reader->Read(offset, n, rocksdb::IOOptions(), &piece, scratch.data(), nullptr);
+    if (s.ok() && piece.size() != n) {
+      s = Status::IOError("log file " + std::to_string(part.id.number) + ": read " +
+                          std::to_string(piece.size()) + " bytes at " + std::to_string(offset) +
+                          ", expected " + std::to_string(n));
+    }
+    if (!s.ok()) {
+      Finish(s);
+      return true;
+    }
+    AppendFrame({FrameType::kLogAppend, part.id.file, part.id.number, offset, piece}, &frames);
+    part_done_ += n;
+    if (offset + n == part.to) {
+      ++part_;
+      part_done_ = 0;
+    }
+  }
+  if (frames.empty()) {
+    phase_ = Phase::kImageObjects;
+    return SendImageObjects();
+  }
+  SendImageFrames(std::move(frames));
+  return true;
+}
+
+bool StreamSession::SendImageObjects() {
+  std::string frames;
+  while (object_ < image_.objects.size() && frames.size() + 64 <= kMessageBytes) {
+    const ObjectInfo& o = image_.objects[object_++];
+    char epoch[8];
+    EncodeFixed64(epoch, o.epoch);
+    AppendFrame({FrameType::kObjectAdded, o.file, o.number, o.size, Slice(epoch, sizeof(epoch))},
+                &frames);
+  }
+  if (!frames.empty()) {
+    SendImageFrames(std::move(frames));
+    return true;
+  }
+  cursor_ = image_.offset;
+  image_ = ImageSnapshot();
+  phase_ = Phase::kReplicate;
+  stream_->SendImageEnd();
+  return true;
+}
+
+void StreamSession::SendImageFrames(std::string frames) {
+  FramesHeader header;
+  header.epoch = context_->log->epoch();
+  header.image = true;
+  header.leader = context_->position->Now();
+  auto owner = std::make_shared<const std::string>(std::move(frames));
+  stream_->SendFrames(header, {SharedBytes{owner, Slice(*owner)}});
+}
+
+bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
+  const uint64_t wait_us = pacer_.Delay(now_us);
+  if (wait_us > 0 && cursor_ != context_->log->end()) {
+    *next = {std::min(next->after_us, wait_us), true};
+    return false;
+  }
+  SharedBytes bytes;
+  if (!context_->log->Read(cursor_, &bytes)) {
+    // It has left memory: what the follower misses is read from the files.
+    SendImageStart();
+    return true;
+  }
+  const Position leader = context_->position->Now();
+  if (bytes.bytes.empty()) {
+    const uint64_t idle_us = now_us > last_send_us_ ? now_us - last_send_us_ : 0;
+    if (idle_us < context_->heartbeat_us) {
+      next->after_us = std::min(next->after_us, context_->heartbeat_us - idle_us);
+      return false;
+    }
+    last_send_us_ = now_us;
+    stream_->SendHeartbeat(leader);
+    return true;
+  }
+  FramesHeader header;
+  header.epoch = context_->log->epoch();
+  header.offset = cursor_;
+  header.leader = leader;
+  cursor_ += bytes.bytes.size();
+  // What the follower holds of each file is not kept up to date from here on: should the cursor
+  // leave memory, the image starts from scratch. It has the live log files only.
+  held_.clear();
+  last_send_us_ = now_us;
+  pacer_.OnSend(now_us);
+  context_->followers->Sent(follower_id_, stream_number_, Position{header.epoch, cursor_, 0},
+                            bytes.bytes.size(), now_us);
+  stream_->SendFrames(header, {bytes});
+  return true;
+}
+
+void StreamSession::OnAck(const Ack& ack) {
+  context_->followers->Confirm(follower_id_, stream_number_, ack);
+}
+
+void StreamSession::Finish(const Status& status) { stream_->Finish(status); }
+
+void StreamSession::OnClosed() {
+  {
+    absl::MutexLock lock(&mutex_);
+    closed_ = true;
+  }
+  context_->followers->Disconnect(follower_id_, stream_number_);
+}
+
+bool StreamSession::closed() const {
+  absl::MutexLock lock(&mutex_);
+  return closed_;
+}
+
+}  // namespace slipstream

@@ -1,0 +1,101 @@
+// One follower's stream as the leader serves it.
+//
+//            cut in memory              cursor has left memory
+//   Welcome ---------------> replicate <------------------------+
+//      |                         |                              |
+//      +--> image (ImageBegin, frames of files, ImageEnd) ------+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/core/image_plan.h"
+#include "lib/core/send_pacer.h"
+#include "lib/core/transport.h"
+#include "lib/leader/follower_table.h"
+#include "lib/leader/position_source.h"
+#include "lib/leader/replication_log.h"
+
+namespace slipstream {
+
+// What all sessions of a leader share. Lifetime: until the last session is closed.
+struct SessionContext {
+  std::shared_ptr<ReplicationLog> log;
+  std::shared_ptr<FollowerTable> followers;
+  std::shared_ptr<PositionSource> position;
+  uint64_t heartbeat_us = 0;
+  uint64_t max_batch_delay_us = 0;
+};
+
+// Threads: Advance from the leader's pump; the others from the transport. At most one of them at a
+// time owns the sending side: whoever set busy_.
+class StreamSession : public LeaderSession, public std::enable_shared_from_this<StreamSession> {
+ public:
+  // Registers the follower with its pin: what is removed from here on is kept for it.
+  StreamSession(std::shared_ptr<const SessionContext> context, std::shared_ptr<LeaderStream> stream,
+                Hello hello, std::string peer, Welcome welcome);
+
+  // What the follower holds is a part of this epoch, so that its stream goes on from there; without
+  // this it gets an image from scratch. Before Start.
+  void Resume(const Hello& hello);
+
+  // When to look again if nothing happens before.
+  struct Next {
+    uint64_t after_us;
+    bool paced = false;  // there is something to send, but not yet
+  };
+
+  // Sends what there is to send, if it is time.
+  Next Advance(uint64_t now_us);
+
+  // Ends the stream; the follower sees `status`.
+  void Finish(const rocksdb::Status& status);
+  bool closed() const;
+
+  void Start() override;
+  void OnSent() override;
+  void OnAck(const Ack& ack) override;
+  void OnClosed() override;
+
+ private:
+  enum class Phase { kImageStart, kImageFiles, kImageObjects, kReplicate };
+
+  // Takes the sending side; false if another has it, who will then look again.
+  bool TakeTurn();
+  // Hands one message to the stream. False if there is none: the turn is given back then.
+  bool SendNext(uint64_t now_us, Next* next);
+  void SendImageStart();
+  bool SendImageFiles();
+  bool SendImageObjects();
+  void SendImageFrames(std::string frames);
+  bool SendFromLog(uint64_t now_us, Next* next);
+
+  const std::shared_ptr<const SessionContext> context_;
+  const std::shared_ptr<LeaderStream> stream_;
+  const std::string follower_id_;
+  const uint64_t stream_number_;
+  const Welcome welcome_;
+
+  // Owned by the sending side.
+  Phase phase_ = Phase::kImageStart;
+  SendPacer pacer_;
+  uint64_t cursor_ = 0;             // in the replication log
+  std::vector<LogFileSize> held_;   // what the follower holds of the log files
+  ImageSnapshot image_;
+  ImagePlan plan_;
+  size_t part_ = 0;
+  uint64_t part_done_ = 0;
+  size_t object_ = 0;
+  uint64_t last_send_us_ = 0;
+
+  mutable absl::Mutex mutex_;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = true;  // until the welcome is sent
+  bool wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace slipstream

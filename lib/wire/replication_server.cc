@@ -1,0 +1,328 @@
+#include "slipstream/replication_server.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/core/transport.h"
+#include "lib/wire/conversions.h"
+#include "lib/wire/grpc_status.h"
+#include "slipstream/v1/replication.grpc.pb.h"
+
+namespace slipstream {
+namespace {
+
+using grpc::ByteBuffer;
+using rocksdb::Status;
+
+class StreamReactor;
+
+// The leader's end of a stream as its session sees it. The reactor below deletes itself when gRPC
+// is done with it, which happens only after Finish; this object outlives both.
+class GrpcLeaderStream : public LeaderStream {
+ public:
+  explicit GrpcLeaderStream(StreamReactor* reactor) : reactor_(reactor) {}
+
+  void SendWelcome(const Welcome& welcome) override {
+    v1::LeaderMessage message;
+    wire::ToProto(welcome, message.mutable_welcome());
+    SendMessage(message);
+  }
+  void SendImageBegin(const ImageBegin& begin) override {
+    v1::LeaderMessage message;
+    wire::ToProto(begin, message.mutable_image_begin());
+    SendMessage(message);
+  }
+  void SendImageEnd() override {
+    v1::LeaderMessage message;
+    message.mutable_image_end();
+    SendMessage(message);
+  }
+  void SendHeartbeat(const Position& leader) override {
+    v1::LeaderMessage message;
+    wire::ToProto(leader, message.mutable_heartbeat()->mutable_leader());
+    SendMessage(message);
+  }
+  void SendFrames(const FramesHeader& header, const std::vector<SharedBytes>& frames) override;
+  void Finish(const Status& status) override;
+
+ private:
+  void SendMessage(const v1::LeaderMessage& message) {
+    grpc::Slice slice(message.SerializeAsString());
+    Send(ByteBuffer(&slice, 1));
+  }
+  void Send(ByteBuffer buffer);
+
+  absl::Mutex mutex_;
+  // Null once Finish was called: from then on the reactor may go at any time. It is called with the
+  // lock held for that reason; gRPC never calls back from inside StartWrite or Finish.
+  StreamReactor* reactor_ ABSL_GUARDED_BY(mutex_);
+};
+
+// What the service, its streams and the server share.
+class Router : public StreamRouter {
+ public:
+  Status Add(const std::string& database, std::shared_ptr<LeaderEndpoint> endpoint) override {
+    absl::MutexLock lock(&mutex_);
+    if (!endpoints_.emplace(database, std::move(endpoint)).second) {
+      return Status::Busy("this server serves database \"" + database + "\" already");
+    }
+    return Status::OK();
+  }
+
+  void Remove(const std::string& database) override {
+    absl::MutexLock lock(&mutex_);
+    endpoints_.erase(database);
+    mutex_.Await(absl::Condition(+[](int* n) { return *n == 0; }, &accepting_));
+  }
+
+  std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,
+                                        std::shared_ptr<LeaderStream> stream, Status* status) {
+    std::shared_ptr<LeaderEndpoint> endpoint;
+    {
+      absl::MutexLock lock(&mutex_);
+      auto it = endpoints_.find(hello.database);
+      if (stopped_ || it == endpoints_.end()) {
+        *status = stopped_ ? Status::Aborted("the server is stopping")
+                           : Status::NotFound("no database \"" + hello.database +
+                                              "\" is served here");
+        return nullptr;
+      }
+      endpoint = it->second;
+      ++accepting_;
+    }
+    auto session = endpoint->Accept(hello, peer, std::move(stream), status);
+    endpoint.reset();
+    absl::MutexLock lock(&mutex_);
+    --accepting_;
+    return session;
+  }
+
+  void Opened(std::shared_ptr<GrpcLeaderStream> stream) {
+    absl::MutexLock lock(&mutex_);
+    streams_.insert(std::move(stream));
+  }
+  void Closed(const std::shared_ptr<GrpcLeaderStream>& stream) {
+    absl::MutexLock lock(&mutex_);
+    streams_.erase(stream);
+  }
+
+  // Ends all streams and waits, for a few seconds at most, until they are gone.
+  void Stop() {
+    constexpr absl::Duration kPatience = absl::Seconds(5);
+    std::set<std::shared_ptr<GrpcLeaderStream>> streams;
+    {
+      absl::MutexLock lock(&mutex_);
+      stopped_ = true;
+      streams = streams_;
+    }
+    for (const auto& stream : streams) stream->Finish(Status::Aborted("the server is stopping"));
+    streams.clear();
+    absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(
+        absl::Condition(
+            +[](decltype(streams_)* open) { return open->empty(); }, &streams_),
+        kPatience);
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  int accepting_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, std::shared_ptr<LeaderEndpoint>> endpoints_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::shared_ptr<GrpcLeaderStream>> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+class StreamReactor : public grpc::ServerBidiReactor<ByteBuffer, ByteBuffer> {
+ public:
+  StreamReactor(std::shared_ptr<Router> router, std::string peer)
+      : router_(std::move(router)),
+        peer_(std::move(peer)),
+        stream_(std::make_shared<GrpcLeaderStream>(this)) {
+    router_->Opened(stream_);
+    StartRead(&incoming_);
+  }
+
+  void Write(ByteBuffer buffer) {
+    outgoing_ = std::move(buffer);
+    StartWrite(&outgoing_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      stream_->Finish(Status::OK());
+      return;
+    }
+    v1::FollowerMessage message;
+    const grpc::Status parsed =
+        grpc::SerializationTraits<v1::FollowerMessage>::Deserialize(&incoming_, &message);
+    Status s = parsed.ok() ? Take(message)
+                           : Status::InvalidArgument("malformed message from " + peer_ + ": " +
+                                                     parsed.error_message());
+    if (s.ok()) {
+      StartRead(&incoming_);
+    } else {
+      stream_->Finish(s);
+    }
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (ok) {
+      session_->OnSent();
+    } else {
+      stream_->Finish(Status::OK());
+    }
+  }
+
+  void OnCancel() override { stream_->Finish(Status::OK()); }
+
+  void OnDone() override {
+    if (session_ != nullptr) session_->OnClosed();
+    router_->Closed(stream_);
+    delete this;
+  }
+
+ private:
+  Status Take(const v1::FollowerMessage& message) {
+    if (session_ != nullptr && message.has_ack()) {
+      session_->OnAck(wire::FromProto(message.ack()));
+      return Status::OK();
+    }
+    if (session_ == nullptr && message.has_hello()) {
+      Status s;
+      session_ = router_->Accept(wire::FromProto(message.hello()), peer_, stream_, &s);
+      if (s.ok()) session_->Start();
+      return s;
+    }
+    return Status::InvalidArgument(std::string("unexpected message from ") + peer_ +
+                                   (session_ == nullptr ? ", expected a hello"
+                                                        : ", expected an ack"));
+  }
+
+  const std::shared_ptr<Router> router_;
+  const std::string peer_;
+  const std::shared_ptr<GrpcLeaderStream> stream_;
+  std::shared_ptr<LeaderSession> session_;  // set before the first write is started
+  ByteBuffer incoming_;
+  ByteBuffer outgoing_;
+};
+
+void GrpcLeaderStream::Send(ByteBuffer buffer) {
+  absl::MutexLock lock(&mutex_);
+  if (reactor_ != nullptr) reactor_->Write(std::move(buffer));
+}
+
+void GrpcLeaderStream::SendFrames(const FramesHeader& header,
+                                  const std::vector<SharedBytes>& frames) {
+  size_t size = 0;
+  for (const SharedBytes& f : frames) size += f.bytes.size();
+  std::vector<grpc::Slice> slices;
+  slices.reserve(frames.size() + 1);
+  slices.emplace_back(wire::FramesPrefix(header, size));
+  for (const SharedBytes& f : frames) {
+    // All streams share the bytes; the last slice that is freed lets go of them.
+    auto* owner = new std::shared_ptr<const void>(f.owner);
+    slices.emplace_back(
+        const_cast<char*>(f.bytes.data()), f.bytes.size(),
+        [](void* o) { delete static_cast<std::shared_ptr<const void>*>(o); }, owner);
+  }
+  Send(ByteBuffer(slices.data(), slices.size()));
+}
+
+void GrpcLeaderStream::Finish(const Status& status) {
+  absl::MutexLock lock(&mutex_);
+  if (reactor_ == nullptr) return;
+  std::exchange(reactor_, nullptr)->Finish(wire::ToGrpc(status));
+}
+
+class Service : public v1::Replication::WithRawCallbackMethod_Follow<v1::Replication::Service> {
+ public:
+  explicit Service(std::shared_ptr<Router> router) : router_(std::move(router)) {}
+
+  grpc::ServerBidiReactor<ByteBuffer, ByteBuffer>* Follow(
+      grpc::CallbackServerContext* context) override {
+    return new StreamReactor(router_, context->peer());
+  }
+
+ private:
+  const std::shared_ptr<Router> router_;
+};
+
+// A stopped or unreachable follower answers no ping; its stream then ends, and its lease begins.
+void AddKeepalive(grpc::ServerBuilder* builder) {
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 5000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
+  // Two servers on one port would each get some of the followers.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+}
+
+class ReplicationServerImpl : public ReplicationServer {
+ public:
+  ReplicationServerImpl() : router_(std::make_shared<Router>()), service_(router_) {}
+  ~ReplicationServerImpl() override { Stop(); }
+
+  Status Listen(const ReplicationServerOptions& options) {
+    if (options.listen_address.empty()) {
+      return Status::InvalidArgument(
+          "ReplicationServerOptions::listen_address is empty, expected host:port");
+    }
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(options.listen_address,
+                             options.credentials != nullptr ? options.credentials
+                                                            : grpc::InsecureServerCredentials(),
+                             &port_);
+    RegisterTo(&builder);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0) {
+      return Status::IOError("cannot listen on " + options.listen_address +
+                             ": the address is malformed, not of this machine, or in use");
+    }
+    return Status::OK();
+  }
+
+  void RegisterTo(grpc::ServerBuilder* builder) {
+    builder->RegisterService(&service_);
+    AddKeepalive(builder);
+  }
+
+  int port() const override { return port_; }
+
+  void Stop() override {
+    router_->Stop();
+    if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
+  }
+
+  StreamRouter* router() override { return router_.get(); }
+
+ private:
+  const std::shared_ptr<Router> router_;
+  Service service_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;  // destroyed before the service
+};
+
+}  // namespace
+
+Status ReplicationServer::Start(const ReplicationServerOptions& options,
+                                std::shared_ptr<ReplicationServer>* out) {
+  auto server = std::make_shared<ReplicationServerImpl>();
+  Status s = server->Listen(options);
+  if (s.ok()) *out = std::move(server);
+  return s;
+}
+
+std::shared_ptr<ReplicationServer> ReplicationServer::Register(grpc::ServerBuilder* builder) {
+  auto server = std::make_shared<ReplicationServerImpl>();
+  server->RegisterTo(builder);
+  return server;
+}
+
+}  // namespace slipstream
