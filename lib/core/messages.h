@@ -66,6 +66,8 @@ struct Welcome {
   std::string db_identity;
   uint32_t wal_recovery_mode = 0;
   uint64_t heartbeat_ms = 0;
+  // Its WAL may hold transactions in two phases.
+  bool two_phase_commit = false;
   std::vector<ColumnFamilyInfo> column_families;
   std::vector<EpochStart> epochs;
 };

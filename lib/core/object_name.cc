@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/core/padded_number.h"
+#include "lib/core/quoted_text.h"
 
 namespace slipstream {
 namespace {
@@ -26,12 +27,9 @@ rocksdb::Status ValidateDatabaseName(std::string_view database) {
       std::all_of(database.begin(), database.end(), IsNameCharacter)) {
     return rocksdb::Status::OK();
   }
-  // A name that is far too long is cut short, so that the message stays readable.
-  std::string shown(database.substr(0, kMaxDatabaseName + 1));
-  if (shown.size() < database.size()) shown += "...";
   return rocksdb::Status::InvalidArgument(
-      "database name \"" + shown +
-      "\": expected 1 to 100 of A-Z a-z 0-9 . _ -, and not a '.' at the front");
+      "database name " + Quoted(database) +
+      ": expected 1 to 100 of A-Z a-z 0-9 . _ -, and not a '.' at the front");
 }
 
 std::string ObjectNameOf(std::string_view database, const ObjectInfo& object) {
@@ -70,8 +68,7 @@ std::string EpochName(std::string_view database, uint64_t epoch) {
 
 bool ParseEpochName(std::string_view database, std::string_view name, uint64_t* epoch) {
   const std::string prefix = EpochPrefix(database);
-  return name.starts_with(prefix) &&
-         ParsePadded(name.substr(prefix.size()), kEpochDigits, epoch);
+  return name.starts_with(prefix) && ParsePadded(name.substr(prefix.size()), kEpochDigits, epoch);
 }
 
 std::string EpochPrefix(std::string_view database) { return std::string(database) + "/epoch/"; }

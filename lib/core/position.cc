@@ -4,6 +4,8 @@
 #include <charconv>
 #include <system_error>
 
+#include "lib/core/quoted_text.h"
+
 namespace slipstream {
 namespace {
 
@@ -37,12 +39,8 @@ rocksdb::Status Position::Parse(std::string_view text, Position* out) {
     ok = ok && TakeNumber(&rest, &numbers[i]);
   }
   if (!ok || !rest.empty()) {
-    // The text comes from outside: what of it is shown is bounded.
-    constexpr size_t kMaxShown = 80;
-    std::string shown(text.substr(0, kMaxShown));
-    if (shown.size() < text.size()) shown += "...";
-    return rocksdb::Status::InvalidArgument("position \"" + shown +
-                                            "\": expected epoch:offset:sequence in decimal");
+    return rocksdb::Status::InvalidArgument("position " + Quoted(text) +
+                                            ": expected epoch:offset:sequence in decimal");
   }
   *out = Position{numbers[0], numbers[1], numbers[2]};
   return rocksdb::Status::OK();

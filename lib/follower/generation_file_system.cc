@@ -249,12 +249,12 @@ class GenerationFileSystem : public rocksdb::FileSystem {
 
   IOStatus FileExists(const std::string& path, const IOOptions&, IODebugContext*) override {
     uint64_t size = 0;
-    return SizeOf(path, &size);
+    return IsOurs(path) ? IOStatus::OK() : SizeOf(path, &size);
   }
 
   IOStatus GetChildren(const std::string& directory, const IOOptions&,
                        std::vector<std::string>* result, IODebugContext*) override {
-    if (directory != directory_) return IOStatus::NotFound(directory);
+    if (!IsOurs(directory)) return IOStatus::NotFound(directory);
     // SST files are left out: RocksDB lists a directory to find what it may delete.
     absl::MutexLock lock(&mutex_);
     result->clear();
@@ -322,7 +322,7 @@ class GenerationFileSystem : public rocksdb::FileSystem {
   }
   IOStatus IsDirectory(const std::string& path, const IOOptions&, bool* is_directory,
                        IODebugContext*) override {
-    *is_directory = path == directory_;
+    *is_directory = IsOurs(path);
     return IOStatus::OK();
   }
   IOStatus GetFreeSpace(const std::string&, const IOOptions&, uint64_t* bytes,
@@ -334,6 +334,11 @@ class GenerationFileSystem : public rocksdb::FileSystem {
   IOStatus AbortIO(std::vector<void*>&) override { return IOStatus::OK(); }
 
  private:
+  // RocksDB names the directory with and without a slash at the end.
+  bool IsOurs(const std::string& directory) const {
+    return directory == directory_ || directory == directory_ + "/";
+  }
+
   static std::string BaseName(const std::string& path) {
     return path.substr(path.rfind('/') + 1);
   }

@@ -194,6 +194,7 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   welcome.epochs = catalog_->epochs();
   welcome.wal_recovery_mode = static_cast<uint32_t>(recovery_mode_);
   welcome.heartbeat_ms = options_.heartbeat_ms;
+  welcome.two_phase_commit = db->GetDBOptions().allow_2pc;
   bool has_default = false;
   for (ColumnFamilyHandle* handle : handles) {
     has_default |= handle->GetID() == 0;

@@ -59,6 +59,8 @@ ObjectCatalog::ObjectCatalog(std::shared_ptr<rocksdb::FileSystem> fs, std::strin
                              std::string database)
     : fs_(std::move(fs)), directory_(std::move(directory)), database_(std::move(database)) {}
 
+ObjectCatalog::~ObjectCatalog() = default;
+
 Status ObjectCatalog::Open(std::shared_ptr<rocksdb::FileSystem> fs, const std::string& directory,
                            const std::string& database, std::unique_ptr<ObjectCatalog>* out) {
   std::unique_ptr<ObjectCatalog> catalog(new ObjectCatalog(std::move(fs), directory, database));

@@ -34,6 +34,8 @@ class ObjectCatalog {
                                             const std::string& database,
                                             std::unique_ptr<ObjectCatalog>* out);
 
+  ~ObjectCatalog();
+
   // An object is about to be written: recorded first, so that one that a crash leaves behind is
   // known. An object of the same number from before is treated as removed.
   [[nodiscard]] rocksdb::Status Create(const ObjectInfo& object);

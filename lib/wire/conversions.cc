@@ -90,6 +90,7 @@ void ToProto(const Welcome& from, v1::Welcome* to) {
   to->set_db_identity(from.db_identity);
   to->set_wal_recovery_mode(from.wal_recovery_mode);
   to->set_heartbeat_ms(from.heartbeat_ms);
+  to->set_two_phase_commit(from.two_phase_commit);
   for (const ColumnFamilyInfo& cf : from.column_families) {
     v1::ColumnFamily* c = to->add_column_families();
     c->set_name(cf.name);
@@ -110,6 +111,7 @@ Welcome FromProto(const v1::Welcome& from) {
   to.db_identity = from.db_identity();
   to.wal_recovery_mode = from.wal_recovery_mode();
   to.heartbeat_ms = from.heartbeat_ms();
+  to.two_phase_commit = from.two_phase_commit();
   for (const v1::ColumnFamily& c : from.column_families()) {
     to.column_families.push_back({c.name(), c.comparator(), c.merge_operator()});
   }

@@ -26,13 +26,39 @@ TEST_CASE("file_name: only the part behind the last slash counts", "[unit]") {
 }
 
 TEST_CASE("file_name: every other name is of no kind", "[unit]") {
-  for (const char* name :
-       {"", "/", "000005.dbtmp", "000123.sst.trash", "LOG", "LOG.old.1700000000", "OPTIONS-000007",
-        "OPTIONS-000007.dbtmp", "IDENTITY", "LOCK", "CURRENT.dbtmp", "current", "MANIFEST-",
-        "MANIFEST", "MANIFEST-5", "MANIFEST-000005.dbtmp", "MANIFEST-0x0005", ".log", ".sst",
-        "123.log", "0000123.log", "+00123.log", "-00123.log", " 00123.log", "000123.log ",
-        "000123.LOG", "000123log", "00012a.sst", "000123.sst1", "0001 3.blob",
-        "18446744073709551616.log", "99999999999999999999.sst", "MANIFEST-18446744073709551616"}) {
+  for (const char* name : {"",
+                           "/",
+                           "000005.dbtmp",
+                           "000123.sst.trash",
+                           "LOG",
+                           "LOG.old.1700000000",
+                           "OPTIONS-000007",
+                           "OPTIONS-000007.dbtmp",
+                           "IDENTITY",
+                           "LOCK",
+                           "CURRENT.dbtmp",
+                           "current",
+                           "MANIFEST-",
+                           "MANIFEST",
+                           "MANIFEST-5",
+                           "MANIFEST-000005.dbtmp",
+                           "MANIFEST-0x0005",
+                           ".log",
+                           ".sst",
+                           "123.log",
+                           "0000123.log",
+                           "+00123.log",
+                           "-00123.log",
+                           " 00123.log",
+                           "000123.log ",
+                           "000123.LOG",
+                           "000123log",
+                           "00012a.sst",
+                           "000123.sst1",
+                           "0001 3.blob",
+                           "18446744073709551616.log",
+                           "99999999999999999999.sst",
+                           "MANIFEST-18446744073709551616"}) {
     INFO("name: " << name);
     REQUIRE(ParseFileName(name) == FileName{});
   }

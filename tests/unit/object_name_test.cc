@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "lib/core/quoted_text.h"
+
 namespace slipstream {
 namespace {
 
@@ -44,15 +46,29 @@ TEST_CASE("object_name: names of epochs sort as the epochs do", "[unit]") {
 }
 
 TEST_CASE("object_name: every other object name is refused and changes nothing", "[unit]") {
-  for (const std::string name :
-       {"", "db", "db/sst/", "db/sst/000123-00000007", "db/sst/000123-00000007.ldb",
-        "db/sst/000123-00000007.sst.tmp", "db/sst/000123.sst", "db/sst/123-00000007.sst",
-        "db/sst/0000123-00000007.sst", "db/sst/000123-7.sst", "db/sst/000123-000000007.sst",
-        "db/sst/000123-00000007-1.sst", "db/sst/+00123-00000007.sst", "db/sst/-00000007.sst",
-        "db/sst/000123-.sst", "db/sst/x/000123-00000007.sst", "db/epoch/00000007",
-        "other/sst/000123-00000007.sst", "db2/sst/000123-00000007.sst",
-        "/db/sst/000123-00000007.sst", "db/sst/18446744073709551616-00000007.sst",
-        "db/sst/000123-99999999999999999999.sst", "db/sst/000123_00000007.sst"}) {
+  for (const std::string name : {"",
+                                 "db",
+                                 "db/sst/",
+                                 "db/sst/000123-00000007",
+                                 "db/sst/000123-00000007.ldb",
+                                 "db/sst/000123-00000007.sst.tmp",
+                                 "db/sst/000123.sst",
+                                 "db/sst/123-00000007.sst",
+                                 "db/sst/0000123-00000007.sst",
+                                 "db/sst/000123-7.sst",
+                                 "db/sst/000123-000000007.sst",
+                                 "db/sst/000123-00000007-1.sst",
+                                 "db/sst/+00123-00000007.sst",
+                                 "db/sst/-00000007.sst",
+                                 "db/sst/000123-.sst",
+                                 "db/sst/x/000123-00000007.sst",
+                                 "db/epoch/00000007",
+                                 "other/sst/000123-00000007.sst",
+                                 "db2/sst/000123-00000007.sst",
+                                 "/db/sst/000123-00000007.sst",
+                                 "db/sst/18446744073709551616-00000007.sst",
+                                 "db/sst/000123-99999999999999999999.sst",
+                                 "db/sst/000123_00000007.sst"}) {
     INFO("name: " << name);
     ObjectInfo got{FrameFile::kWal, 5, 6, 7};
     REQUIRE_FALSE(ParseObjectName("db", name, &got));
@@ -74,7 +90,7 @@ TEST_CASE("object_name: every other epoch name is refused and changes nothing", 
 
 TEST_CASE("object_name: database names of the allowed characters are accepted", "[unit]") {
   for (const std::string& name : {std::string("a"), std::string("orders"), std::string("A-z_0.9"),
-                                 std::string("-"), std::string("a.."), std::string(100, 'x')}) {
+                                  std::string("-"), std::string("a.."), std::string(100, 'x')}) {
     INFO("name: " << name);
     REQUIRE(ValidateDatabaseName(name).ok());
   }
@@ -88,10 +104,10 @@ TEST_CASE("object_name: other database names are refused with the name", "[unit]
     INFO("name: " << name);
     const rocksdb::Status s = ValidateDatabaseName(name);
     REQUIRE(s.IsInvalidArgument());
-    REQUIRE(s.ToString().find("\"" + name + "\"") != std::string::npos);
+    REQUIRE(s.ToString().find(Quoted(name)) != std::string::npos);
   }
   REQUIRE(ValidateDatabaseName(std::string(101, 'x')).IsInvalidArgument());
-  REQUIRE(ValidateDatabaseName(std::string(1 << 20, 'x')).ToString().size() < 300);
+  REQUIRE(ValidateDatabaseName(std::string(1 << 20, 'x')).ToString().size() < 600);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <random>
 #include <string>
 
+#include "lib/core/quoted_text.h"
 #include "tests/unit/random_seed.h"
 
 namespace slipstream {
@@ -34,20 +35,41 @@ TEST_CASE("position: the extremes print as documented", "[unit]") {
 }
 
 TEST_CASE("position: anything else is refused with the text and changes nothing", "[unit]") {
-  for (const std::string text :
-       {"", ":", "::", "1", "1:2", "1:2:", ":2:3", "1::3", "1:2:3:", "1:2:3:4", "1:2:3 ", " 1:2:3",
-        "1: 2:3", "+1:2:3", "-1:2:3", "1:-2:3", "0x1:2:3", "01:2:3", "1:00:3", "1:2:3\n", "1.0:2:3",
-        "18446744073709551616:0:0", "1:2:99999999999999999999", "a:b:c", "1;2;3"}) {
+  for (const std::string text : {"",
+                                 ":",
+                                 "::",
+                                 "1",
+                                 "1:2",
+                                 "1:2:",
+                                 ":2:3",
+                                 "1::3",
+                                 "1:2:3:",
+                                 "1:2:3:4",
+                                 "1:2:3 ",
+                                 " 1:2:3",
+                                 "1: 2:3",
+                                 "+1:2:3",
+                                 "-1:2:3",
+                                 "1:-2:3",
+                                 "0x1:2:3",
+                                 "01:2:3",
+                                 "1:00:3",
+                                 "1:2:3\n",
+                                 "1.0:2:3",
+                                 "18446744073709551616:0:0",
+                                 "1:2:99999999999999999999",
+                                 "a:b:c",
+                                 "1;2;3"}) {
     INFO("text: " << text);
     Position out{7, 8, 9};
     const rocksdb::Status s = Position::Parse(text, &out);
     REQUIRE(s.IsInvalidArgument());
-    REQUIRE(s.ToString().find("\"" + text + "\"") != std::string::npos);
+    REQUIRE(s.ToString().find(Quoted(text)) != std::string::npos);
     REQUIRE((out.epoch == 7 && out.offset == 8 && out.sequence == 9));
   }
   Position out;
   REQUIRE(Position::Parse(std::string("1:2:3\0", 6), &out).IsInvalidArgument());
-  REQUIRE(Position::Parse(std::string(100000, '1'), &out).ToString().size() < 300);
+  REQUIRE(Position::Parse(std::string(100000, '1'), &out).ToString().size() < 600);
 }
 
 TEST_CASE("position: the epoch orders before the offset, and the sequence does not", "[unit]") {

@@ -1,0 +1,394 @@
+#include "lib/follower/applier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/core/frame.h"
+#include "lib/follower/prepare_markers.h"
+#include "lib/host/steady_clock.h"
+#include "lib/host/thread_name.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::Slice;
+using rocksdb::Status;
+
+// Records are gathered into one write up to this size; a write costs about as much as ten keys.
+constexpr size_t kGatherBytes = 64 << 10;
+// After a generation could not be built in the background.
+constexpr uint64_t kRetryBuildUs = 1000000;
+
+}  // namespace
+
+Applier::Applier(ApplierOptions options, GenerationSource source, ReceiveQueue* queue,
+                 GenerationSet* generations, Progress* progress,
+                 std::function<void(const Status&)> on_error)
+    : options_(std::move(options)),
+      queue_(queue),
+      generations_(generations),
+      progress_(progress),
+      on_error_(std::move(on_error)),
+      builder_(std::move(source), [queue] { queue->Wake(); }) {
+  thread_ = std::thread([this] {
+    NameThisThread("ss-applier");
+    Run();
+  });
+}
+
+Applier::~Applier() { Stop(); }
+
+void Applier::Stop() {
+  stopping_ = true;
+  builder_.Stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Applier::Run() {
+  std::deque<ReceiveQueue::Item> items;
+  while (queue_->Take(&items, IdleTimeout())) {
+    for (ReceiveQueue::Item& item : items) {
+      if (stopping_) return;
+      Handle(&item);
+    }
+    if (failed_ || image_ == nullptr) continue;
+    Status s = Commit();
+    if (s.ok()) s = MaybePublish(false);
+    if (s.ok()) {
+      MaybeStartBuild();
+    } else {
+      Fail(s);
+    }
+  }
+}
+
+absl::Duration Applier::IdleTimeout() const {
+  // An idle follower still has to build once its generation is old enough.
+  if (manifest_moved_us_ == 0) return absl::InfiniteDuration();
+  return absl::Microseconds(std::max<uint64_t>(options_.budget.interval_us / 4, 1000));
+}
+
+void Applier::Fail(const Status& status) {
+  if (stopping_) return;
+  failed_ = true;
+  progress_->SetStatus(status);
+  on_error_(status);
+}
+
+void Applier::Handle(ReceiveQueue::Item* item) {
+  if (const StreamStart* start = std::get_if<StreamStart>(item)) {
+    HandleStreamStart(*start);
+    return;
+  }
+  if (failed_) return;  // what is left of a stream that is being given up
+  Status s = HandleInput(&std::get<FollowerInput>(*item));
+  if (!s.ok()) Fail(s);
+}
+
+void Applier::HandleStreamStart(const StreamStart& start) {
+  // What a broken stream left behind.
+  staging_.reset();
+  if (failed_ || fresh_needed_) {
+    // The image may have been left in the middle of something: only a fresh one will do. What is
+    // gathered was never shown.
+    image_.reset();
+    gatherer_.Take();
+    if (builder_.busy()) {
+      if (auto built = builder_.Take(true)) built->contents.Close();
+    }
+  }
+  failed_ = false;
+  fresh_needed_ = false;
+  Hello hello;
+  hello.db_identity = welcome_.db_identity;
+  if (image_ != nullptr) {
+    hello.held = {image_->epoch(), image_->offset(), image_->last_sequence()};
+    hello.files = image_->Sizes();
+  }
+  hello.pin = OldestCut();
+  start.answer(std::move(hello));
+}
+
+Status Applier::HandleInput(FollowerInput* input) {
+  switch (input->type) {
+    case FollowerInput::Type::kWelcome:
+      welcome_ = std::move(input->welcome);
+      progress_->SetEpochs(EpochTable(welcome_.epochs));
+      return Status::OK();
+    case FollowerInput::Type::kImageBegin:
+      return BeginImage(input->image_begin);
+    case FollowerInput::Type::kImageEnd:
+      return EndImage();
+    case FollowerInput::Type::kFrames:
+      return input->header.image ? ApplyImageFrames(input->payload) : ApplyFrames(*input);
+    case FollowerInput::Type::kHeartbeat:
+      return Status::OK();
+  }
+  return Status::OK();
+}
+
+Status Applier::BeginImage(const ImageBegin& begin) {
+  Status s = image_ != nullptr ? Commit() : Status::OK();
+  if (!s.ok()) return s;
+  if (begin.from_scratch) {
+    staging_ = std::make_unique<Image>(begin, welcome_);
+    return s;
+  }
+  // The image is completed in place; if the stream breaks before its end, it is of no use.
+  fresh_needed_ = true;
+  staging_ = Image::Completing(std::move(image_), begin);
+  if (staging_ == nullptr) {
+    return Status::Corruption("the leader completes an image that this follower does not hold");
+  }
+  return s;
+}
+
+Status Applier::ApplyImageFrames(const std::string& payload) {
+  if (staging_ == nullptr) return Status::Corruption("frames of an image outside of one");
+  Slice input(payload);
+  while (!input.empty()) {
+    Frame frame;
+    Status s = DecodeFrame(&input, &frame);
+    Image::Effect ignored;
+    if (s.ok()) {
+      s = staging_->Apply(
+          frame,
+          [this](Slice record, uint64_t) {
+            return welcome_.two_phase_commit ? RefusePrepareMarkers(record) : Status::OK();
+          },
+          &ignored);
+    }
+    if (!s.ok()) return s;
+  }
+  return Status::OK();
+}
+
+Status Applier::EndImage() {
+  if (staging_ == nullptr) return Status::Corruption("the end of an image outside of one");
+  Status s = staging_->Complete();
+  if (!s.ok()) return s;
+  image_ = std::move(staging_);
+  fresh_needed_ = false;
+  gatherer_.Take();  // of the image before; the new one contains it
+  ++counters_.images;
+  {
+    absl::MutexLock lock(&cut_mutex_);
+    if (fallback_cut_.epoch == 0) {
+      fallback_cut_ = Position{image_->epoch(), image_->offset(), image_->last_sequence()};
+    }
+  }
+  return RebuildNow();
+}
+
+Status Applier::ApplyFrames(const FollowerInput& input) {
+  if (image_ == nullptr || input.header.epoch != image_->epoch() ||
+      input.header.offset != image_->offset()) {
+    return Status::Corruption(
+        "frames at " + Position{input.header.epoch, input.header.offset, 0}.ToString() +
+        ", expected them at " +
+        (image_ == nullptr ? "none before an image"
+                           : Position{image_->epoch(), image_->offset(), 0}.ToString()));
+  }
+  Slice rest(input.payload);
+  while (!rest.empty()) {
+    Frame frame;
+    Status s = DecodeFrame(&rest, &frame);
+    if (s.ok()) s = ApplyFrame(frame, input.header.offset + (input.payload.size() - rest.size()));
+    if (s.ok() && gatherer_.bytes() >= kGatherBytes) s = Commit();
+    if (!s.ok()) return s;
+  }
+  return Status::OK();
+}
+
+Status Applier::ApplyFrame(const Frame& frame, uint64_t end_offset) {
+  // A removal is dated by its end: cuts from there on do not need what it removed.
+  image_->set_offset(end_offset);
+  Image::Effect effect;
+  Status s = image_->Apply(
+      frame, [this](Slice record, uint64_t) { return AddRecord(record); }, &effect);
+  if (!s.ok()) return s;
+  if (frame.type == FrameType::kLogAppend && frame.file == FrameFile::kWal) {
+    wal_bytes_since_publish_ += frame.payload.size();
+    wal_bytes_since_cut_ += frame.payload.size();
+  }
+  if (effect.manifest_moved) {
+    const uint64_t now_us = SteadyMicros();
+    if (manifest_moved_us_ == 0) manifest_moved_us_ = now_us;
+    if (manifest_moved_since_cut_us_ == 0) manifest_moved_since_cut_us_ = now_us;
+  }
+  if (effect.barrier || rebuild_needed_) {
+    rebuild_needed_ = false;
+    ++counters_.rebuilds_for_barriers;
+    return RebuildNow();
+  }
+  return s;
+}
+
+Status Applier::AddRecord(Slice record) {
+  BatchHeader header;
+  Status s = DecodeBatchHeader(record, &header);
+  if (s.ok() && welcome_.two_phase_commit) s = RefusePrepareMarkers(record);
+  if (!s.ok()) return s;
+  switch (gatherer_.Add(header, record)) {
+    case BatchGatherer::Result::kAdded:
+    case BatchGatherer::Result::kNothing:
+      return s;
+    case BatchGatherer::Result::kGap:
+      // Sequence numbers were consumed without a WAL record: a write that went round the leader.
+      // What it wrote is shown once the leader has flushed it; a new generation takes the numbers
+      // from the image.
+      if (!rebuild_needed_) ++counters_.sequence_gaps;
+      rebuild_needed_ = true;
+      return s;
+    case BatchGatherer::Result::kRepeat:
+      if (rebuild_needed_) return s;
+      return Status::Corruption("WAL record with sequence number " +
+                                std::to_string(header.sequence) + ", expected " +
+                                std::to_string(gatherer_.expected()));
+  }
+  return s;
+}
+
+Status Applier::Commit() {
+  Generation* generation = generations_->current();
+  if (generation == nullptr || generation->cut().epoch != image_->epoch()) return Status::OK();
+  if (!gatherer_.empty()) {
+    const uint64_t records = gatherer_.records();
+    const uint64_t keys = gatherer_.count();
+    std::string batch = gatherer_.Take();
+    counters_.records += records;
+    counters_.keys += keys;
+    counters_.writes += 1;
+    counters_.bytes += batch.size();
+    if (builder_.busy()) builder_.Add(batch);
+    Status s = WriteToGeneration(generation->db(), std::move(batch));
+    if (!s.ok()) return s;
+    const uint64_t sequence = generation->db()->GetLatestSequenceNumber();
+    if (sequence + 1 != gatherer_.expected()) {
+      return Status::Corruption("sequence number after an apply is " + std::to_string(sequence) +
+                                ", expected " + std::to_string(gatherer_.expected() - 1));
+    }
+  }
+  counters_.image_bytes = image_->bytes();
+  const Position applied{image_->epoch(), image_->offset(), gatherer_.expected() - 1};
+  if (progress_->applied() != applied) progress_->Applied(applied);
+  return Status::OK();
+}
+
+void Applier::MaybeStartBuild() {
+  if (builder_.busy()) return;
+  const uint64_t now_us = SteadyMicros();
+  if (now_us < retry_build_at_us_) return;
+  RebuildInputs in;
+  in.generation_wal_bytes = generation_wal_bytes_ + wal_bytes_since_publish_;
+  in.live_wal_bytes = image_->wal_bytes();
+  if (manifest_moved_us_ != 0) in.manifest_moved_us_ago = now_us - manifest_moved_us_;
+  if (!ShouldRebuild(options_.budget, in)) return;
+  ImageCut cut = image_->Cut();
+  if (cut.position.sequence + 1 != gatherer_.expected()) {
+    // The manifest knows of sequence numbers that no WAL record consumed.
+    ++counters_.sequence_gaps;
+    Status s = RebuildNow();
+    if (!s.ok()) Fail(s);
+    return;
+  }
+  wal_bytes_since_cut_ = 0;
+  manifest_moved_since_cut_us_ = 0;
+  builder_.Start(std::move(cut));
+}
+
+Status Applier::MaybePublish(bool wait) {
+  auto built = builder_.Take(wait);
+  if (!built) return Status::OK();
+  if (!built->status.ok()) {
+    // The current generation is as good as before; the next one is cut later.
+    progress_->SetStatus(built->status);
+    retry_build_at_us_ = SteadyMicros() + kRetryBuildUs;
+    return Status::OK();
+  }
+  return Publish(std::move(*built));
+}
+
+Status Applier::Publish(GenerationBuilder::Built built) {
+  Status s;
+  for (std::string& batch : built.backlog) {
+    if (s.ok()) s = WriteToGeneration(built.contents.db.get(), std::move(batch));
+  }
+  const uint64_t sequence = built.contents.db->GetLatestSequenceNumber();
+  if (s.ok() && sequence + 1 != gatherer_.expected()) {
+    s = Status::Corruption("generation at sequence number " + std::to_string(sequence) +
+                           ", expected " + std::to_string(gatherer_.expected() - 1));
+  }
+  if (!s.ok()) {
+    built.contents.Close();
+    return s;
+  }
+  const bool first = generations_->current() == nullptr;
+  const bool new_epoch = first || generations_->current()->cut().epoch != image_->epoch();
+  generations_->Publish(std::move(built.contents));
+  generation_wal_bytes_ = built.wal_bytes;
+  wal_bytes_since_publish_ = wal_bytes_since_cut_;
+  manifest_moved_us_ = manifest_moved_since_cut_us_;
+  counters_.last_rebuild_us = built.micros;
+  counters_.rebuild_us += built.micros;
+  if (!first) ++counters_.rebuilds;
+  image_->objects()->Prune(generations_->OldestCut({}));
+  progress_->SetStatus(Status::OK());
+  const Position applied{image_->epoch(), image_->offset(), sequence};
+  if (!new_epoch) {
+    progress_->Applied(applied);
+    return s;
+  }
+  const auto reset = progress_->AppliedNewEpoch(applied);
+  if (reset) {
+    ++counters_.history_resets;
+    if (options_.on_history_reset) options_.on_history_reset(*reset);
+  }
+  return s;
+}
+
+Status Applier::RebuildNow() {
+  // What came before is shown first; it needs no new generation.
+  if (generations_->current() != nullptr &&
+      generations_->current()->cut().epoch == image_->epoch() && !gatherer_.empty()) {
+    Status s = Commit();
+    if (!s.ok()) return s;
+  }
+  if (builder_.busy()) {
+    // Of an older cut; it is of no use any more.
+    if (auto built = builder_.Take(true)) built->contents.Close();
+  }
+  wal_bytes_since_cut_ = 0;
+  manifest_moved_since_cut_us_ = 0;
+  ImageCut cut = image_->Cut();
+  const uint64_t sequence = cut.position.sequence;
+  builder_.Start(std::move(cut));
+  auto built = builder_.Take(true);
+  if (!built) return Status::ShutdownInProgress("the follower is closing");
+  if (!built->status.ok()) return built->status;
+  gatherer_.Expect(sequence + 1);
+  return Publish(std::move(*built));
+}
+
+void Applier::Fill(FollowerStats* stats) const {
+  stats->rebuilds = counters_.rebuilds;
+  stats->rebuilds_for_barriers = counters_.rebuilds_for_barriers;
+  stats->rebuild_us = counters_.rebuild_us;
+  stats->last_rebuild_us = counters_.last_rebuild_us;
+  const uint64_t images = counters_.images;
+  stats->resyncs = images > 0 ? images - 1 : 0;
+  stats->history_resets = counters_.history_resets;
+  stats->sequence_gaps = counters_.sequence_gaps;
+  stats->records_applied = counters_.records;
+  stats->keys_applied = counters_.keys;
+  stats->writes = counters_.writes;
+  stats->bytes_applied = counters_.bytes;
+  stats->image_bytes = counters_.image_bytes;
+}
+
+Position Applier::OldestCut() const {
+  absl::MutexLock lock(&cut_mutex_);
+  return generations_->OldestCut(fallback_cut_);
+}
+
+}  // namespace slipstream

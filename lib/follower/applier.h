@@ -1,0 +1,112 @@
+// The one thread that changes what reads show.
+//
+//              ImageEnd: generation opened                   barrier, sequence gap
+//   no image -----------------------------> live ----------------------------------> rebuilding
+//       ^                                    |  ^                                         |
+//       |       error: a new stream          |  +------------- published -----------------+
+//       +------------------------------------+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/core/batch_gatherer.h"
+#include "lib/core/rebuild_policy.h"
+#include "lib/follower/generation.h"
+#include "lib/follower/generation_builder.h"
+#include "lib/follower/image.h"
+#include "lib/follower/progress.h"
+#include "lib/follower/receive_queue.h"
+
+namespace slipstream {
+
+struct ApplierOptions {
+  RebuildBudget budget;
+  std::function<void(const HistoryReset&)> on_history_reset;
+};
+
+// Starts the thread "ss-applier", which is woken by the queue and by the builder, and blocks on
+// RocksDB writes and on generations that have to be built before it may go on.
+class Applier {
+ public:
+  // on_error: the stream cannot be used any more and a new one is needed; called on the applier's
+  // thread. Everything else is borrowed.
+  Applier(ApplierOptions options, GenerationSource source, ReceiveQueue* queue,
+          GenerationSet* generations, Progress* progress,
+          std::function<void(const rocksdb::Status&)> on_error);
+  ~Applier();
+
+  // REQUIRES: the queue was stopped.
+  void Stop();
+
+  // Adds the applier's counters to `stats`.
+  void Fill(FollowerStats* stats) const;
+  // For acknowledgements: the oldest cut that is in use.
+  Position OldestCut() const;
+
+ private:
+  void Run();
+  void Handle(ReceiveQueue::Item* item);
+  void HandleStreamStart(const StreamStart& start);
+  rocksdb::Status HandleInput(FollowerInput* input);
+  rocksdb::Status BeginImage(const ImageBegin& begin);
+  rocksdb::Status EndImage();
+  rocksdb::Status ApplyImageFrames(const std::string& payload);
+  rocksdb::Status ApplyFrames(const FollowerInput& input);
+  rocksdb::Status ApplyFrame(const Frame& frame, uint64_t end_offset);
+  rocksdb::Status AddRecord(rocksdb::Slice record);
+
+  // Writes what was gathered to the current generation and publishes the position.
+  rocksdb::Status Commit();
+  void MaybeStartBuild();
+  // Publishes a finished build, if there is one. wait: blocks for it.
+  rocksdb::Status MaybePublish(bool wait);
+  rocksdb::Status Publish(GenerationBuilder::Built built);
+  // Builds a generation at the present cut and publishes it before anything else is shown.
+  rocksdb::Status RebuildNow();
+  void Fail(const rocksdb::Status& status);
+  absl::Duration IdleTimeout() const;
+
+  const ApplierOptions options_;
+  ReceiveQueue* const queue_;
+  GenerationSet* const generations_;
+  Progress* const progress_;
+  const std::function<void(const rocksdb::Status&)> on_error_;
+  GenerationBuilder builder_;
+  std::atomic<bool> stopping_{false};
+
+  // Owned by the applier's thread.
+  Welcome welcome_;
+  std::unique_ptr<Image> image_;    // at the position that was applied last
+  std::unique_ptr<Image> staging_;  // an image that is being received
+  BatchGatherer gatherer_;
+  bool failed_ = false;             // until the next stream
+  bool rebuild_needed_ = false;     // at the end of the present frame
+  bool fresh_needed_ = false;       // the image cannot be continued
+  uint64_t wal_bytes_since_publish_ = 0;
+  uint64_t wal_bytes_since_cut_ = 0;     // of the build under way
+  uint64_t generation_wal_bytes_ = 0;    // replayed when the current generation was opened
+  uint64_t manifest_moved_us_ = 0;       // since the cut of the current generation; 0 = it did not
+  uint64_t manifest_moved_since_cut_us_ = 0;
+  uint64_t retry_build_at_us_ = 0;
+
+  struct Counters {
+    std::atomic<uint64_t> rebuilds{0}, rebuilds_for_barriers{0}, rebuild_us{0}, last_rebuild_us{0},
+        images{0}, history_resets{0}, sequence_gaps{0}, records{0}, keys{0}, writes{0}, bytes{0},
+        image_bytes{0};
+  };
+  Counters counters_;
+  mutable absl::Mutex cut_mutex_;
+  Position fallback_cut_ ABSL_GUARDED_BY(cut_mutex_);
+
+  std::thread thread_;
+};
+
+}  // namespace slipstream

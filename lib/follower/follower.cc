@@ -1,0 +1,347 @@
+#include "slipstream/follower.h"
+
+#include <atomic>
+#include <cstdio>
+#include <map>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/core/object_name.h"
+#include "lib/follower/applier.h"
+#include "lib/follower/column_family_slots.h"
+#include "lib/follower/follower_db.h"
+#include "lib/follower/generation.h"
+#include "lib/follower/progress.h"
+#include "lib/follower/receive_queue.h"
+#include "lib/follower/receiver.h"
+#include "lib/host/steady_clock.h"
+#include "lib/host/thread_name.h"
+#include "lib/wire/grpc_transport.h"
+#include "rocksdb/merge_operator.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::ColumnFamilyDescriptor;
+using rocksdb::ColumnFamilyHandle;
+using rocksdb::DBOptions;
+using rocksdb::Status;
+
+Status Expect(bool ok, const std::string& field, const std::string& value,
+              const std::string& expected) {
+  if (ok) return Status::OK();
+  return Status::InvalidArgument("FollowerOptions::" + field + " = " + value + ", expected " +
+                                 expected);
+}
+
+std::string NewFollowerId() {
+  std::random_device random;
+  char id[33];
+  snprintf(id, sizeof(id), "%08x%08x%08x%08x", random(), random(), random(), random());
+  return id;
+}
+
+// Whether trying again cannot help.
+bool IsFinal(const Status& s) {
+  return s.IsInvalidArgument() || s.IsNotFound() || s.IsNotSupported();
+}
+
+class FollowerImpl : public Follower {
+ public:
+  FollowerImpl(FollowerOptions options, DBOptions db_options,
+               std::vector<ColumnFamilyDescriptor> column_families);
+  ~FollowerImpl() override;
+
+  Status Open(std::vector<ColumnFamilyHandle*>* handles);
+
+  rocksdb::DB* db() override { return db_.get(); }
+  Position position() const override { return progress_.applied(); }
+  Status WaitFor(const Position& position, uint64_t timeout_us) override {
+    return progress_.WaitFor(position, timeout_us);
+  }
+  Status WaitForFreshness(uint64_t max_staleness_us, uint64_t timeout_us) override {
+    return progress_.WaitForFreshness(max_staleness_us, timeout_us);
+  }
+  ColumnFamilyHandle* GetColumnFamily(const std::string& name) override;
+  FollowerStats stats() const override;
+  Status Close() override;
+
+ private:
+  GenerationSource Source();
+  Status CheckWelcome(const Welcome& welcome) const;
+  Status WaitUntilServing();
+  void RetireLoop();
+  void OnApplierError(const Status& status);
+
+  const FollowerOptions options_;
+  const DBOptions db_options_;
+  const std::vector<ColumnFamilyDescriptor> column_families_;
+  const std::string id_;
+
+  ColumnFamilySlots slots_;
+  GenerationSet generations_;
+  Progress progress_;
+  ReceiveQueue queue_;
+  std::unique_ptr<Applier> applier_;
+  std::unique_ptr<Receiver> receiver_;
+  std::thread retirer_;
+  std::unique_ptr<FollowerColumnFamilyHandle> default_handle_;
+  std::unique_ptr<rocksdb::DB> db_;
+  bool closed_ = false;
+
+  mutable absl::Mutex mutex_;
+  Status open_error_ ABSL_GUARDED_BY(mutex_);
+  // By id; for GetColumnFamily.
+  std::map<uint32_t, std::unique_ptr<FollowerColumnFamilyHandle>> handles_ ABSL_GUARDED_BY(mutex_);
+};
+
+FollowerImpl::FollowerImpl(FollowerOptions options, DBOptions db_options,
+                           std::vector<ColumnFamilyDescriptor> column_families)
+    : options_(std::move(options)),
+      db_options_(std::move(db_options)),
+      column_families_(std::move(column_families)),
+      id_(NewFollowerId()),
+      queue_(options_.receive_queue_bytes) {}
+
+FollowerImpl::~FollowerImpl() { Close().PermitUncheckedError(); }
+
+GenerationSource FollowerImpl::Source() {
+  GenerationSource source;
+  source.database = options_.database;
+  source.db_options = db_options_;
+  source.column_families = column_families_;
+  source.other_column_families = options_.other_column_families;
+  source.pool = std::make_shared<ObjectPool>(options_.storage, options_.database);
+  source.slots = &slots_;
+  return source;
+}
+
+Status FollowerImpl::CheckWelcome(const Welcome& welcome) const {
+  for (const ColumnFamilyInfo& theirs : welcome.column_families) {
+    for (const ColumnFamilyDescriptor& ours : column_families_) {
+      if (ours.name != theirs.name) continue;
+      if (theirs.comparator != ours.options.comparator->Name()) {
+        return Status::InvalidArgument("column family \"" + ours.name + "\": comparator is " +
+                                       ours.options.comparator->Name() + ", the leader's is " +
+                                       theirs.comparator);
+      }
+      const auto& merge = ours.options.merge_operator;
+      const std::string merge_name = merge != nullptr ? merge->Name() : "";
+      if (merge_name != theirs.merge_operator) {
+        return Status::InvalidArgument("column family \"" + ours.name + "\": merge operator is \"" +
+                                       merge_name + "\", the leader's is \"" +
+                                       theirs.merge_operator + "\"");
+      }
+    }
+  }
+  return Status::OK();
+}
+
+void FollowerImpl::OnApplierError(const Status& status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    open_error_ = status;
+  }
+  receiver_->Restart();
+}
+
+Status FollowerImpl::Open(std::vector<ColumnFamilyHandle*>* handles) {
+  ReceiverOptions receiver_options;
+  receiver_options.database = options_.database;
+  receiver_options.follower_id = id_;
+  receiver_options.name = options_.name;
+  receiver_options.stream_timeout_us = options_.stream_timeout_ms * 1000;
+  receiver_options.ack_interval_us = options_.ack_interval_us;
+  receiver_options.check_welcome = [this](const Welcome& w) { return CheckWelcome(w); };
+  receiver_options.fill_ack = [this](Ack* ack) {
+    ack->pin = applier_->OldestCut();
+    ack->live_generations = generations_.live();
+  };
+  receiver_ = std::make_unique<Receiver>(
+      std::move(receiver_options), NewGrpcTransport(options_.leader_address, options_.credentials),
+      &queue_, &progress_);
+
+  ApplierOptions applier_options;
+  applier_options.budget = {options_.rebuild_flushed_bytes, options_.rebuild_interval_ms * 1000};
+  applier_options.on_history_reset = options_.on_history_reset;
+  applier_ = std::make_unique<Applier>(std::move(applier_options), Source(), &queue_,
+                                       &generations_, &progress_,
+                                       [this](const Status& s) { OnApplierError(s); });
+  retirer_ = std::thread([this] {
+    NameThisThread("ss-retirer");
+    RetireLoop();
+  });
+  receiver_->Start();
+
+  Status s = WaitUntilServing();
+  if (!s.ok()) return s;
+  default_handle_ = std::make_unique<FollowerColumnFamilyHandle>(
+      rocksdb::kDefaultColumnFamilyName, 0, slots_.SlotOf(0), Source().OptionsOf("default"),
+      &slots_);
+  db_ = NewFollowerDB(options_.database, &generations_, default_handle_.get(), db_options_.env);
+
+  std::string missing;
+  std::vector<std::unique_ptr<ColumnFamilyHandle>> opened;
+  const GenerationRef generation = generations_.Acquire();
+  for (const ColumnFamilyDescriptor& d : column_families_) {
+    bool found = false;
+    for (const auto& [name, id] : generation->contents().column_families) {
+      if (name != d.name) continue;
+      found = true;
+      opened.push_back(std::make_unique<FollowerColumnFamilyHandle>(
+          name, id, slots_.SlotOf(id), d.options, &slots_));
+    }
+    if (!found) missing += (missing.empty() ? "\"" : ", \"") + d.name + "\"";
+  }
+  if (!missing.empty()) {
+    return Status::InvalidArgument("the leader's database has no column family " + missing);
+  }
+  for (auto& handle : opened) handles->push_back(handle.release());
+  return s;
+}
+
+Status FollowerImpl::WaitUntilServing() {
+  constexpr absl::Duration kLook = absl::Milliseconds(50);
+  const absl::Time deadline = absl::Now() + absl::Milliseconds(options_.open_timeout_ms);
+  for (;;) {
+    const uint64_t seen = progress_.version();
+    if (progress_.applied().epoch != 0) return Status::OK();
+    Status applier_error;
+    {
+      absl::MutexLock lock(&mutex_);
+      applier_error = open_error_;
+    }
+    const Status stream_error = receiver_->last_error();
+    if (IsFinal(applier_error)) return applier_error;
+    if (IsFinal(stream_error)) return stream_error;
+    if (absl::Now() >= deadline) {
+      std::string why = !applier_error.ok() ? applier_error.ToString() : stream_error.ToString();
+      if (applier_error.ok() && stream_error.ok()) why = "the image has not arrived yet";
+      return Status::TimedOut("no image of database \"" + options_.database + "\" from " +
+                              options_.leader_address + " within " +
+                              std::to_string(options_.open_timeout_ms) + " ms: " + why);
+    }
+    progress_.WaitForChange(seen, std::min(deadline, absl::Now() + kLook));
+  }
+}
+
+void FollowerImpl::RetireLoop() {
+  while (generations_.WaitForUnused()) {
+    // The leader hears of it: it may delete files that were kept for that generation.
+    if (generations_.CloseUnused() > 0) progress_.BumpVersion();
+  }
+}
+
+ColumnFamilyHandle* FollowerImpl::GetColumnFamily(const std::string& name) {
+  const GenerationRef generation = generations_.Acquire();
+  if (!generation) return nullptr;
+  for (const auto& [have, id] : generation->contents().column_families) {
+    if (have != name) continue;
+    absl::MutexLock lock(&mutex_);
+    auto& handle = handles_[id];
+    if (handle == nullptr) {
+      handle = std::make_unique<FollowerColumnFamilyHandle>(
+          name, id, slots_.SlotOf(id), Source().OptionsOf(name), &slots_);
+    }
+    return handle.get();
+  }
+  return nullptr;
+}
+
+FollowerStats FollowerImpl::stats() const {
+  FollowerStats stats;
+  stats.id = id_;
+  progress_.Fill(&stats);
+  applier_->Fill(&stats);
+  stats.reconnects = receiver_->reconnects();
+  stats.live_generations = generations_.live();
+  stats.receive_queue_bytes = queue_.bytes();
+  if (db_ != nullptr) {
+    db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables,
+                                  &stats.memtable_bytes);
+  }
+  return stats;
+}
+
+Status FollowerImpl::Close() {
+  if (std::exchange(closed_, true)) return progress_.status();
+  progress_.Stop();
+  queue_.Stop();
+  if (receiver_ != nullptr) receiver_->Stop();
+  if (applier_ != nullptr) applier_->Stop();
+  generations_.Stop();
+  if (retirer_.joinable()) retirer_.join();
+  return progress_.status();
+}
+
+}  // namespace
+
+Status FollowerOptions::Validate() const {
+  Status s = ValidateDatabaseName(database);
+  if (s.ok()) {
+    s = Expect(!leader_address.empty(), "leader_address", "\"\"", "host:port of the leader");
+  }
+  if (s.ok()) s = Expect(storage != nullptr, "storage", "nullptr", "a SharedStorage");
+  if (s.ok()) {
+    s = Expect(open_timeout_ms >= 1, "open_timeout_ms", std::to_string(open_timeout_ms),
+               "1 or more");
+  }
+  if (s.ok()) {
+    s = Expect(stream_timeout_ms >= 100, "stream_timeout_ms", std::to_string(stream_timeout_ms),
+               "100 or more");
+  }
+  if (s.ok()) {
+    s = Expect(receive_queue_bytes >= 1 << 20, "receive_queue_bytes",
+               std::to_string(receive_queue_bytes), "1048576 or more");
+  }
+  if (s.ok()) {
+    s = Expect(rebuild_flushed_bytes >= 64 << 10, "rebuild_flushed_bytes",
+               std::to_string(rebuild_flushed_bytes), "65536 or more");
+  }
+  if (s.ok()) {
+    s = Expect(rebuild_interval_ms >= 1, "rebuild_interval_ms",
+               std::to_string(rebuild_interval_ms), "1 or more");
+  }
+  if (s.ok()) {
+    s = Expect(ack_interval_us <= 1000000, "ack_interval_us", std::to_string(ack_interval_us),
+               "at most 1000000");
+  }
+  return s;
+}
+
+Status Follower::Open(const FollowerOptions& options, const DBOptions& db_options,
+                      const std::vector<ColumnFamilyDescriptor>& column_families,
+                      std::vector<ColumnFamilyHandle*>* handles,
+                      std::unique_ptr<Follower>* follower) {
+  handles->clear();
+  follower->reset();
+  Status s = options.Validate();
+  if (!s.ok()) return s;
+  bool has_default = false;
+  for (const ColumnFamilyDescriptor& d : column_families) {
+    has_default |= d.name == rocksdb::kDefaultColumnFamilyName;
+  }
+  if (!has_default) {
+    return Status::InvalidArgument(
+        "Follower::Open: the column families do not include \"default\"");
+  }
+  auto impl = std::make_unique<FollowerImpl>(options, db_options, column_families);
+  s = impl->Open(handles);
+  if (s.ok()) *follower = std::move(impl);
+  return s;
+}
+
+Status Follower::Open(const FollowerOptions& options, const rocksdb::Options& db_options,
+                      std::unique_ptr<Follower>* follower) {
+  std::vector<ColumnFamilyHandle*> handles;
+  Status s = Open(options, db_options,
+                  {ColumnFamilyDescriptor(rocksdb::kDefaultColumnFamilyName, db_options)}, &handles,
+                  follower);
+  for (ColumnFamilyHandle* handle : handles) delete handle;
+  return s;
+}
+
+}  // namespace slipstream

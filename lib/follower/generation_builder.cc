@@ -1,0 +1,250 @@
+#include "lib/follower/generation_builder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/follower/generation_file_system.h"
+#include "lib/follower/generation_options.h"
+#include "lib/host/steady_clock.h"
+#include "lib/host/thread_name.h"
+#include "rocksdb/write_batch.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::ColumnFamilyDescriptor;
+using rocksdb::ColumnFamilyHandle;
+using rocksdb::Status;
+
+// Bytes that may wait for a generation in the making before the applier has to wait for it.
+constexpr uint64_t kMaxBacklogBytes = 256ull << 20;
+// When no more than this is left, the applier does the rest.
+constexpr uint64_t kSmallBacklogBytes = 64ull << 10;
+
+// Some records of a recovered WAL leave the last sequence number lower than it was on the leader
+// (those that end with an empty range delete). Empty range deletes consume numbers and insert
+// nothing.
+Status FillSequences(rocksdb::DB* db, uint64_t wanted) {
+  constexpr uint64_t kBatch = 1000;
+  for (uint64_t have; (have = db->GetLatestSequenceNumber()) < wanted;) {
+    rocksdb::WriteBatch batch;
+    for (uint64_t n = std::min(kBatch, wanted - have); n > 0; --n) {
+      Status s = batch.DeleteRange(rocksdb::Slice(), rocksdb::Slice());
+      if (!s.ok()) return s;
+    }
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    Status s = db->Write(options, &batch);
+    if (!s.ok()) return s;
+    if (db->GetLatestSequenceNumber() <= have) {
+      return Status::Corruption("generation: sequence number " + std::to_string(have) +
+                                " cannot be raised to " + std::to_string(wanted));
+    }
+  }
+  return Status::OK();
+}
+
+Status CheckComparators(const GenerationSource& source, const ImageCut& cut) {
+  for (const ManifestState::ColumnFamily& family : cut.column_families) {
+    const rocksdb::ColumnFamilyOptions& options = source.OptionsOf(family.name);
+    if (!family.comparator.empty() && family.comparator != options.comparator->Name()) {
+      return Status::InvalidArgument("column family \"" + family.name + "\": comparator is " +
+                                     options.comparator->Name() + ", the leader's is " +
+                                     family.comparator);
+    }
+  }
+  return Status::OK();
+}
+
+}  // namespace
+
+const rocksdb::ColumnFamilyOptions& GenerationSource::OptionsOf(const std::string& name) const {
+  auto it = std::find_if(column_families.begin(), column_families.end(),
+                         [&](const ColumnFamilyDescriptor& d) { return d.name == name; });
+  return it == column_families.end() ? other_column_families : it->options;
+}
+
+Status WriteToGeneration(rocksdb::DB* db, std::string batch) {
+  rocksdb::WriteOptions options;
+  options.disableWAL = true;
+  // A batch may name a column family that was dropped: its creation would have been a barrier, so
+  // every other one is there.
+  options.ignore_missing_column_families = true;
+  rocksdb::WriteBatch write_batch(std::move(batch));
+  return db->Write(options, &write_batch);
+}
+
+Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint64_t id,
+                      GenerationContents* out) {
+  Status s = CheckComparators(source, cut);
+  if (!s.ok()) return s;
+  GenerationContents generation;
+  generation.id = id;
+  generation.cut = cut.position;
+  const std::string directory = "/slipstream/" + source.database;
+  generation.env = NewGenerationEnv(directory, cut, source.pool);
+
+  std::vector<ColumnFamilyDescriptor> descriptors;
+  for (const ManifestState::ColumnFamily& family : cut.column_families) {
+    descriptors.emplace_back(family.name,
+                             GenerationColumnFamilyOptions(source.OptionsOf(family.name)));
+    generation.column_families.emplace_back(family.name, family.id);
+  }
+  std::vector<ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  s = rocksdb::DB::Open(
+      GenerationDBOptions(source.db_options, cut.wal_recovery_mode, generation.env.get()),
+      directory, descriptors, &handles, &db);
+  if (!s.ok()) return s;
+  generation.db.reset(db);
+  for (ColumnFamilyHandle* handle : handles) {
+    const size_t slot = source.slots->SlotOf(handle->GetID());
+    if (generation.handles.size() <= slot) generation.handles.resize(slot + 1, nullptr);
+    generation.handles[slot] = handle;
+  }
+
+  const uint64_t recovered = db->GetLatestSequenceNumber();
+  if (recovered > cut.position.sequence) {
+    s = Status::Corruption("generation: recovered sequence number " + std::to_string(recovered) +
+                           ", the log files explain " + std::to_string(cut.position.sequence));
+  } else {
+    s = FillSequences(db, cut.position.sequence);
+  }
+  if (!s.ok()) {
+    generation.Close();
+    return s;
+  }
+  *out = std::move(generation);
+  return s;
+}
+
+GenerationBuilder::GenerationBuilder(GenerationSource source, std::function<void()> on_ready)
+    : source_(std::move(source)), on_ready_(std::move(on_ready)) {
+  thread_ = std::thread([this] {
+    NameThisThread("ss-builder");
+    Run();
+  });
+}
+
+GenerationBuilder::~GenerationBuilder() {
+  Stop();
+  absl::MutexLock lock(&mutex_);
+  if (built_) built_->contents.Close();
+}
+
+void GenerationBuilder::Stop() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void GenerationBuilder::Start(ImageCut cut) {
+  absl::MutexLock lock(&mutex_);
+  cut_ = std::move(cut);
+  backlog_.clear();
+  backlog_bytes_ = 0;
+}
+
+bool GenerationBuilder::busy() const {
+  absl::MutexLock lock(&mutex_);
+  return cut_ || building_ || built_;
+}
+
+bool GenerationBuilder::ready() const {
+  absl::MutexLock lock(&mutex_);
+  return built_.has_value();
+}
+
+void GenerationBuilder::Add(std::string batch) {
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(
+      +[](GenerationBuilder* b) {
+        b->mutex_.AssertReaderHeld();
+        return b->backlog_bytes_ < kMaxBacklogBytes || b->built_ || b->stopping_;
+      },
+      this));
+  backlog_bytes_ += batch.size();
+  backlog_.push_back(std::move(batch));
+}
+
+std::optional<GenerationBuilder::Built> GenerationBuilder::Take(bool wait) {
+  absl::MutexLock lock(&mutex_);
+  if (wait) {
+    mutex_.Await(absl::Condition(
+        +[](GenerationBuilder* b) {
+          b->mutex_.AssertReaderHeld();
+          return b->built_ || b->stopping_ || (!b->cut_ && !b->building_);
+        },
+        this));
+  }
+  if (!built_) return std::nullopt;
+  std::optional<Built> result = std::exchange(built_, std::nullopt);
+  result->backlog = std::exchange(backlog_, {});
+  backlog_bytes_ = 0;
+  return result;
+}
+
+void GenerationBuilder::Run() {
+  for (;;) {
+    ImageCut cut;
+    uint64_t id;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(
+          +[](GenerationBuilder* b) {
+            b->mutex_.AssertReaderHeld();
+            return b->cut_ || b->stopping_;
+          },
+          this));
+      if (stopping_) return;
+      cut = *std::exchange(cut_, std::nullopt);
+      building_ = true;
+      id = ++last_id_;
+    }
+    Built built = Build(cut, id);
+    {
+      absl::MutexLock lock(&mutex_);
+      building_ = false;
+      built_ = std::move(built);
+    }
+    on_ready_();
+  }
+}
+
+GenerationBuilder::Built GenerationBuilder::Build(const ImageCut& cut, uint64_t id) {
+  Built built;
+  const uint64_t begin = SteadyMicros();
+  built.status = OpenGeneration(source_, cut, id, &built.contents);
+  if (built.status.ok()) built.status = CatchUp(built.contents.db.get());
+  if (!built.status.ok()) built.contents.Close();
+  built.wal_bytes = cut.wal_bytes;
+  built.micros = SteadyMicros() - begin;
+  return built;
+}
+
+Status GenerationBuilder::CatchUp(rocksdb::DB* db) {
+  // Each pass takes what arrived during the one before. If the passes do not get shorter, the
+  // applier has to end it.
+  uint64_t last_pass_bytes = UINT64_MAX;
+  for (;;) {
+    std::deque<std::string> batches;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopping_ || backlog_bytes_ <= kSmallBacklogBytes ||
+          backlog_bytes_ >= last_pass_bytes) {
+        return Status::OK();
+      }
+      last_pass_bytes = backlog_bytes_;
+      batches = std::exchange(backlog_, {});
+      backlog_bytes_ = 0;
+    }
+    for (std::string& batch : batches) {
+      Status s = WriteToGeneration(db, std::move(batch));
+      if (!s.ok()) return s;
+    }
+  }
+}
+
+}  // namespace slipstream

@@ -1,0 +1,97 @@
+// Opens generations from cuts of the image, in the background.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/follower/column_family_slots.h"
+#include "lib/follower/generation.h"
+#include "lib/follower/image.h"
+#include "lib/follower/object_map.h"
+#include "rocksdb/db.h"
+#include "rocksdb/options.h"
+
+namespace slipstream {
+
+// What the host gave, for every generation.
+struct GenerationSource {
+  std::string database;
+  rocksdb::DBOptions db_options;
+  std::vector<rocksdb::ColumnFamilyDescriptor> column_families;
+  rocksdb::ColumnFamilyOptions other_column_families;
+  std::shared_ptr<ObjectPool> pool;
+  ColumnFamilySlots* slots = nullptr;
+
+  const rocksdb::ColumnFamilyOptions& OptionsOf(const std::string& name) const;
+};
+
+// Writes a joined batch to a generation; its entries get the sequence numbers that follow.
+[[nodiscard]] rocksdb::Status WriteToGeneration(rocksdb::DB* db, std::string batch);
+
+// Opens `cut`. On success the generation stands at exactly cut.position.sequence.
+// Returns InvalidArgument if options do not fit the database; Corruption or IOError if the cut
+// cannot be opened.
+[[nodiscard]] rocksdb::Status OpenGeneration(const GenerationSource& source, const ImageCut& cut,
+                                             uint64_t id, GenerationContents* out);
+
+// One generation at a time: opened by the thread "ss-builder", which also applies what has arrived
+// since the cut, until little is left; the applier does the rest and publishes it.
+//
+//   idle --Start--> building --(opened and caught up)--> ready --Take--> idle
+//
+// Threads: Start, Add, Take from the applier.
+class GenerationBuilder {
+ public:
+  // on_ready: called on the builder's thread when a build has ended, well or not.
+  GenerationBuilder(GenerationSource source, std::function<void()> on_ready);
+  ~GenerationBuilder();
+  void Stop();
+
+  // REQUIRES: !busy().
+  void Start(ImageCut cut);
+  // True from Start until Take.
+  bool busy() const;
+  bool ready() const;
+  // A batch that was applied to the current generation since the cut. Blocks while more than a
+  // fixed number of bytes wait.
+  void Add(std::string batch);
+
+  struct Built {
+    rocksdb::Status status;
+    GenerationContents contents;
+    uint64_t wal_bytes = 0;            // that it replayed
+    std::deque<std::string> backlog;   // what is still to be applied
+    uint64_t micros = 0;               // wall time of the build
+  };
+  // The result; empty if there is none yet. wait: blocks until there is one or Stop.
+  std::optional<Built> Take(bool wait);
+
+ private:
+  void Run();
+  Built Build(const ImageCut& cut, uint64_t id);
+  rocksdb::Status CatchUp(rocksdb::DB* db);
+
+  const GenerationSource source_;
+  const std::function<void()> on_ready_;
+  std::thread thread_;
+
+  mutable absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<ImageCut> cut_ ABSL_GUARDED_BY(mutex_);  // asked for
+  bool building_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<Built> built_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::string> backlog_ ABSL_GUARDED_BY(mutex_);
+  uint64_t backlog_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace slipstream

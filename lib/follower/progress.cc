@@ -1,0 +1,202 @@
+#include "lib/follower/progress.h"
+
+#include <algorithm>
+
+#include "lib/host/steady_clock.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::Status;
+
+// Beyond this many sightings, the newest replaces the one before.
+constexpr size_t kMaxSightings = 4096;
+
+}  // namespace
+
+void Progress::SetEpochs(const EpochTable& epochs) {
+  absl::MutexLock lock(&mutex_);
+  epochs_ = epochs;
+  changed_.SignalAll();
+}
+
+void Progress::LeaderAt(const Position& leader, uint64_t now_us) {
+  absl::MutexLock lock(&mutex_);
+  leader_ = leader;
+  if (leader <= applied_) {
+    fresh_at_us_ = now_us;
+    changed_.SignalAll();
+  } else if (ahead_.empty() || ahead_.back().leader < leader) {
+    if (ahead_.size() < kMaxSightings) {
+      ahead_.push_back({leader, now_us});
+    } else {
+      ahead_.back().leader = leader;
+    }
+  }
+}
+
+void Progress::Received(const Position& received) {
+  absl::MutexLock lock(&mutex_);
+  received_ = received;
+  ++version_;
+  changed_.SignalAll();
+}
+
+void Progress::SetConnected(bool connected) {
+  absl::MutexLock lock(&mutex_);
+  connected_ = connected;
+}
+
+void Progress::SetStatus(const Status& status) {
+  absl::MutexLock lock(&mutex_);
+  status_ = status;
+  changed_.SignalAll();
+}
+
+void Progress::ForgetShownLocked() {
+  while (!ahead_.empty() && ahead_.front().leader <= applied_) {
+    fresh_at_us_ = std::max(fresh_at_us_, ahead_.front().arrived_us);
+    ahead_.pop_front();
+  }
+}
+
+void Progress::Applied(const Position& applied) {
+  absl::MutexLock lock(&mutex_);
+  applied_ = applied;
+  received_ = std::max(received_, applied);
+  ForgetShownLocked();
+  ++version_;
+  changed_.SignalAll();
+}
+
+std::optional<HistoryReset> Progress::AppliedNewEpoch(const Position& applied) {
+  std::optional<HistoryReset> reset;
+  absl::MutexLock lock(&mutex_);
+  if (applied_.epoch != 0 && applied_.epoch != applied.epoch) {
+    const auto lowest = epochs_.LowestStart(applied_.epoch, applied.epoch);
+    // Without a known start, only what is missing now is certain to have been taken back.
+    const uint64_t kept = lowest.value_or(applied.sequence);
+    if (applied_.sequence > kept) reset = HistoryReset{applied_, Position{applied.epoch, 0, kept}};
+  }
+  applied_ = applied;
+  received_ = applied;
+  std::erase_if(ahead_, [&](const Sighting& s) { return s.leader.epoch != applied.epoch; });
+  ForgetShownLocked();
+  ++version_;
+  changed_.SignalAll();
+  return reset;
+}
+
+Position Progress::applied() const {
+  absl::MutexLock lock(&mutex_);
+  return applied_;
+}
+
+Status::Code Progress::CoveredLocked(const Position& position) const {
+  if (position.epoch == applied_.epoch) {
+    return position.offset <= applied_.offset ? Status::kOk : Status::kTimedOut;
+  }
+  if (position.epoch > applied_.epoch) return Status::kTimedOut;
+  const auto lowest = epochs_.LowestStart(position.epoch, applied_.epoch);
+  return lowest && position.sequence <= *lowest ? Status::kOk : Status::kAborted;
+}
+
+Status Progress::WaitFor(const Position& position, uint64_t timeout_us) {
+  if (position.epoch == 0) {
+    return Status::InvalidArgument("WaitFor: the position is empty, expected one of a leader");
+  }
+  const absl::Time deadline = absl::Now() + absl::Microseconds(timeout_us);
+  absl::MutexLock lock(&mutex_);
+  for (bool late = timeout_us == 0;;) {
+    const Status::Code code = CoveredLocked(position);
+    if (code == Status::kOk) return Status::OK();
+    if (code == Status::kAborted) {
+      return Status::Aborted("position " + position.ToString() + " is not known to be in epoch " +
+                             std::to_string(applied_.epoch));
+    }
+    if (stopped_) return Status::ShutdownInProgress("the follower is closing");
+    if (late) {
+      return Status::TimedOut("reads show " + applied_.ToString() + ", not yet " +
+                              position.ToString());
+    }
+    late = changed_.WaitWithDeadline(&mutex_, deadline);
+  }
+}
+
+uint64_t Progress::StalenessLocked(uint64_t now_us) const {
+  return now_us > fresh_at_us_ ? now_us - fresh_at_us_ : 0;
+}
+
+Status Progress::WaitForFreshness(uint64_t max_staleness_us, uint64_t timeout_us) {
+  const absl::Time deadline = absl::Now() + absl::Microseconds(timeout_us);
+  absl::MutexLock lock(&mutex_);
+  for (bool late = timeout_us == 0;;) {
+    const uint64_t staleness_us = StalenessLocked(SteadyMicros());
+    if (fresh_at_us_ != 0 && staleness_us <= max_staleness_us) return Status::OK();
+    if (stopped_) return Status::ShutdownInProgress("the follower is closing");
+    if (late) {
+      return Status::TimedOut("reads are " + std::to_string(staleness_us) +
+                              " us old, expected at most " + std::to_string(max_staleness_us));
+    }
+    late = changed_.WaitWithDeadline(&mutex_, deadline);
+  }
+}
+
+Status Progress::status() const {
+  absl::MutexLock lock(&mutex_);
+  return status_;
+}
+
+void Progress::Fill(FollowerStats* stats) const {
+  const uint64_t now_us = SteadyMicros();
+  absl::MutexLock lock(&mutex_);
+  stats->connected = connected_;
+  stats->applied = applied_;
+  stats->received = received_;
+  stats->leader = leader_;
+  if (leader_ > applied_) {
+    const uint64_t shown = leader_.epoch == applied_.epoch ? applied_.offset : 0;
+    stats->lag_bytes = leader_.offset - shown;
+    if (leader_.sequence > applied_.sequence) {
+      stats->lag_sequences = leader_.sequence - applied_.sequence;
+    }
+  }
+  if (!ahead_.empty() && now_us > ahead_.front().arrived_us) {
+    stats->lag_us = now_us - ahead_.front().arrived_us;
+  }
+  stats->staleness_us = StalenessLocked(now_us);
+  stats->status = status_;
+}
+
+void Progress::Fill(Ack* ack) const {
+  absl::MutexLock lock(&mutex_);
+  ack->received = received_;
+  ack->applied = applied_;
+  ack->serving = applied_.epoch != 0;
+}
+
+uint64_t Progress::version() const {
+  absl::MutexLock lock(&mutex_);
+  return version_;
+}
+
+void Progress::WaitForChange(uint64_t seen, absl::Time deadline) const {
+  absl::MutexLock lock(&mutex_);
+  while (version_ == seen && !stopped_) {
+    if (changed_.WaitWithDeadline(&mutex_, deadline)) return;
+  }
+}
+
+void Progress::BumpVersion() {
+  absl::MutexLock lock(&mutex_);
+  ++version_;
+  changed_.SignalAll();
+}
+
+void Progress::Stop() {
+  absl::MutexLock lock(&mutex_);
+  stopped_ = true;
+  changed_.SignalAll();
+}
+
+}  // namespace slipstream

@@ -1,0 +1,81 @@
+// How far a follower is: what its host asks, waits for and is told.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "lib/core/epoch_table.h"
+#include "lib/core/messages.h"
+#include "slipstream/follower.h"
+#include "slipstream/position.h"
+
+namespace slipstream {
+
+// Threads: any.
+class Progress {
+ public:
+  // ---- Told by the stream.
+  void SetEpochs(const EpochTable& epochs);
+  // The leader stood at `leader`; this arrived at `now_us`.
+  void LeaderAt(const Position& leader, uint64_t now_us);
+  void Received(const Position& received);
+  void SetConnected(bool connected);
+  // Why there is no progress at present, or OK.
+  void SetStatus(const rocksdb::Status& status);
+
+  // ---- Told by the applier.
+  // Reads show everything up to here.
+  void Applied(const Position& applied);
+  // The first generation of a new epoch shows `applied`. Returns what was taken back, if anything.
+  std::optional<HistoryReset> AppliedNewEpoch(const Position& applied);
+
+  // ---- Asked.
+  Position applied() const;
+  rocksdb::Status WaitFor(const Position& position, uint64_t timeout_us);
+  rocksdb::Status WaitForFreshness(uint64_t max_staleness_us, uint64_t timeout_us);
+  rocksdb::Status status() const;
+  void Fill(FollowerStats* stats) const;
+  // What an acknowledgement says.
+  void Fill(Ack* ack) const;
+
+  // Counts changes that the leader should hear of.
+  uint64_t version() const;
+  // Blocks until version() != seen, Stop, or the deadline.
+  void WaitForChange(uint64_t seen, absl::Time deadline) const;
+  void BumpVersion();
+
+  // Ends all waits, now and later, with ShutdownInProgress.
+  void Stop();
+
+ private:
+  // kOk: covered; kTimedOut: not yet; kAborted: never.
+  rocksdb::Status::Code CoveredLocked(const Position& position) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetShownLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint64_t StalenessLocked(uint64_t now_us) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  struct Sighting {
+    Position leader;
+    uint64_t arrived_us;
+  };
+
+  mutable absl::Mutex mutex_;
+  mutable absl::CondVar changed_;
+  EpochTable epochs_ ABSL_GUARDED_BY(mutex_);
+  Position applied_ ABSL_GUARDED_BY(mutex_);
+  Position received_ ABSL_GUARDED_BY(mutex_);
+  Position leader_ ABSL_GUARDED_BY(mutex_);
+  // What the leader was known to have and reads do not show yet, oldest first.
+  std::deque<Sighting> ahead_ ABSL_GUARDED_BY(mutex_);
+  uint64_t fresh_at_us_ ABSL_GUARDED_BY(mutex_) = 0;  // reads show what the leader had then
+  bool connected_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  rocksdb::Status status_ ABSL_GUARDED_BY(mutex_);
+  uint64_t version_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace slipstream

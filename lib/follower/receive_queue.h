@@ -1,0 +1,56 @@
+// What the receiver has read and the applier has not taken yet.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <variant>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "lib/core/transport.h"
+
+namespace slipstream {
+
+// A new stream is about to be opened: the applier is asked what the follower holds, which it
+// answers once it has dealt with everything before.
+struct StreamStart {
+  std::function<void(Hello)> answer;
+};
+
+// One receiver, one applier, and wakes from anybody.
+class ReceiveQueue {
+ public:
+  using Item = std::variant<StreamStart, FollowerInput>;
+
+  // limit_bytes: of payloads that wait; a single one may be larger.
+  explicit ReceiveQueue(uint64_t limit_bytes) : limit_bytes_(limit_bytes) {}
+
+  // Blocks while the queue is full. False after Stop.
+  bool Push(Item item);
+  // Blocks until there are items, a wake, or the timeout; then takes all there are. False after
+  // Stop.
+  bool Take(std::deque<Item>* items, absl::Duration timeout);
+  // Makes a Take return, now or later.
+  void Wake();
+  void Stop();
+
+  uint64_t bytes() const;
+  // True while Push blocks: the stream is not read, but it is not dead either.
+  bool full() const;
+
+ private:
+  static uint64_t SizeOf(const Item& item);
+
+  const uint64_t limit_bytes_;
+  mutable absl::Mutex mutex_;
+  absl::CondVar not_empty_;
+  absl::CondVar not_full_;
+  std::deque<Item> items_ ABSL_GUARDED_BY(mutex_);
+  uint64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool pushing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace slipstream
