@@ -17,28 +17,29 @@
 // Run it with --help for the options and for what exactly is measured.
 
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <bit>
+#include <cctype>
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 #include <sstream>
@@ -72,7 +73,7 @@ results are compared.
 
   --input FILE         package list: plain, .gz, .xz or .lz4
                        (default: apt's lists on this machine, else examples/data/packages.sample)
-  --limit N            take the first N packages only, 0 = all (default 0)
+  --limit N            take the first N packages only, 0 = all (default 20000)
   --rate N             packages written per second, 0 = as fast as possible
                        (default: as many as make the run last 20 seconds)
   --followers N        follower processes, 0 to 16 (default 2)
@@ -87,8 +88,9 @@ Every fifth write revises an earlier package: new version, new description, stal
 
 lag    from just before the leader calls Write until a thread of the follower reads what was
        written. Every write is measured. The thread looks every 200 us, which is part of the figure.
-query  one search: 1 to 3 terms of a real package, popular packages more often; posting lists are
-       intersected and up to 20 rows fetched and checked, all under one snapshot.
+query  one search: 1 to 3 terms of a real package (the one of rank r about 1/r as often as the
+       first); posting lists are intersected and up to 20 rows fetched and checked, all under one
+       snapshot. Many packages are asked for before they are there.
 
 Exit code: 0 if all followers hold exactly what the leader holds and no search was wrong, 1 if not,
 2 for bad options, 130 after Ctrl-C.
@@ -102,6 +104,7 @@ constexpr size_t kMaxResults = 20;
 constexpr size_t kPopularPackages = 5000;
 constexpr uint64_t kVerifyTimeoutUs = 60'000'000;
 constexpr char kDatabase[] = "packages";
+constexpr char kAptLists[] = "/var/lib/apt/lists";
 
 volatile sig_atomic_t interrupted = 0;
 
@@ -122,66 +125,51 @@ bool Ok(const Status& s, const std::string& what) {
 // ---- Options of the command line.
 
 struct Options {
-  std::string input;
-  std::string dir;
-  uint64_t limit = 0;
-  uint64_t rate = UINT64_MAX;  // not given
-  uint64_t followers = 2;
-  uint64_t query_threads = 1;
-  bool keep = false;
-  // Given by the leader to the processes that it starts.
-  std::string leader;
-  std::string name;
+  std::string input, dir;
+  uint64_t limit = 20000, rate = UINT64_MAX, followers = 2, query_threads = 1;
+  bool keep = false, help = false;
+  std::string leader, name;  // given by the leader to the processes that it starts
 };
 
-bool ParseNumber(const std::string& option, const std::string& text, uint64_t max, uint64_t* out) {
-  uint64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error == std::errc() && stop == end && !text.empty() && value <= max) {
-    *out = value;
-    return true;
+bool ParseOptions(int argc, char** argv, Options* o) {
+  const struct {
+    const char* name;
+    std::string* text;
+    uint64_t* number;
+    uint64_t max;
+    bool* flag;
+  } known[] = {{"input", &o->input, nullptr, 0, nullptr},
+               {"dir", &o->dir, nullptr, 0, nullptr},
+               {"leader", &o->leader, nullptr, 0, nullptr},
+               {"name", &o->name, nullptr, 0, nullptr},
+               {"limit", nullptr, &o->limit, 1'000'000'000, nullptr},
+               {"rate", nullptr, &o->rate, 10'000'000, nullptr},
+               {"followers", nullptr, &o->followers, 16, nullptr},
+               {"query-threads", nullptr, &o->query_threads, 64, nullptr},
+               {"keep", nullptr, nullptr, 0, &o->keep},
+               {"help", nullptr, nullptr, 0, &o->help}};
+  std::vector<option> long_options;
+  for (const auto& k : known) {
+    long_options.push_back(
+        {k.name, k.flag == nullptr ? required_argument : no_argument, nullptr, 0});
   }
-  std::cerr << "package_search: " << option << " \"" << text << "\": expected a number from 0 to "
-            << max << "\n";
-  return false;
-}
-
-bool ParseOptions(const std::vector<std::string>& args, Options* o) {
-  for (size_t i = 0; i < args.size(); ++i) {
-    const size_t equals = args[i].find('=');
-    const std::string option = args[i].substr(0, equals);
-    if (option == "--keep" && equals == std::string::npos) {
-      o->keep = true;
-      continue;
-    }
-    const std::map<std::string, std::string*> texts = {
-        {"--input", &o->input}, {"--dir", &o->dir}, {"--leader", &o->leader}, {"--name", &o->name}};
-    const std::map<std::string, std::pair<uint64_t*, uint64_t>> numbers = {
-        {"--limit", {&o->limit, 1'000'000'000}},
-        {"--rate", {&o->rate, 10'000'000}},
-        {"--followers", {&o->followers, 16}},
-        {"--query-threads", {&o->query_threads, 64}}};
-    if (!texts.contains(option) && !numbers.contains(option)) {
-      std::cerr << "package_search: unknown option " << args[i] << " (try --help)\n";
-      return false;
-    }
-    if (equals == std::string::npos && i + 1 == args.size()) {
-      std::cerr << "package_search: " << option << " needs a value (try --help)\n";
-      return false;
-    }
-    const std::string value = equals == std::string::npos ? args[++i] : args[i].substr(equals + 1);
-    if (const auto text = texts.find(option); text != texts.end()) {
-      if (value.empty()) {
-        std::cerr << "package_search: " << option << " \"\": expected a value\n";
-        return false;
-      }
-      *text->second = value;
-    } else if (const auto& [out, max] = numbers.at(option); !ParseNumber(option, value, max, out)) {
-      return false;
-    }
+  long_options.push_back({});
+  int index = 0;
+  for (int c; (c = ::getopt_long(argc, argv, "", long_options.data(), &index)) != -1;) {
+    if (c != 0) return false;  // getopt has said why
+    const auto& k = known[index];
+    if (k.flag != nullptr) *k.flag = true;
+    if (k.text != nullptr) *k.text = optarg;
+    if (k.number == nullptr) continue;
+    const char* end = optarg + std::strlen(optarg);
+    const auto [stop, error] = std::from_chars(optarg, end, *k.number);
+    if (error == std::errc() && stop == end && *k.number <= k.max) continue;
+    std::cerr << "package_search: --" << k.name << " \"" << optarg
+              << "\": expected a number from 0 to " << k.max << '\n';
+    return false;
   }
-  return true;
+  if (optind < argc) std::cerr << "package_search: unexpected \"" << argv[optind] << "\"\n";
+  return optind == argc;
 }
 
 // ---- The package index as apt keeps it.
@@ -191,84 +179,74 @@ struct Package {
   std::string row;  // "Field: value\n" of the fields below, as stored
 };
 
-std::string Quote(const std::string& path) {
-  std::string out = "'";
-  for (const char c : path) out += c == '\'' ? "'\\''" : std::string(1, c);
-  return out + "'";
-}
-
-// The command that prints a package list.
+// A command that prints a package list, whatever it is compressed with.
 std::string PrintCommand(const std::string& path) {
-  const std::string apt_helper = "/usr/lib/apt/apt-helper";
-  if (path.ends_with(".gz")) return "zcat < " + Quote(path);
-  if (::access(apt_helper.c_str(), X_OK) == 0 && path.starts_with('/')) {
-    return apt_helper + " cat-file " + Quote(path);
-  }
-  if (path.ends_with(".lz4")) return "lz4cat < " + Quote(path);
-  if (path.ends_with(".xz")) return "xzcat < " + Quote(path);
-  return "cat < " + Quote(path);
+  std::string quoted = "'";
+  for (const char c : path) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  quoted += "'";
+  if (path.ends_with(".lz4")) return "lz4cat < " + quoted;
+  if (path.ends_with(".xz")) return "xzcat < " + quoted;
+  if (path.ends_with(".gz")) return "zcat < " + quoted;
+  return "cat < " + quoted;
 }
 
 bool ReadPackages(const std::string& path, uint64_t limit, std::vector<Package>* packages) {
   static const std::set<std::string, std::less<>> kFields = {
       "Package",      "Version",        "Section", "Maintainer",
       "Architecture", "Installed-Size", "Depends", "Description"};
-  FILE* pipe = ::popen(PrintCommand(path).c_str(), "re");
+  const std::string apt_helper = "/usr/lib/apt/apt-helper";
+  const bool is_apts = path.starts_with(kAptLists) && ::access(apt_helper.c_str(), X_OK) == 0;
+  FILE* pipe = ::popen(
+      (is_apts ? apt_helper + " cat-file '" + path + "'" : PrintCommand(path)).c_str(), "re");
   if (pipe == nullptr) return false;
+  Package package;
   char* line = nullptr;
   size_t capacity = 0;
-  Package package;
-  const auto finish_record = [&] {
-    if (!package.name.empty()) packages->push_back(std::move(package));
-    package = Package();
-  };
-  while (limit == 0 || packages->size() < limit) {
-    const ssize_t n = ::getline(&line, &capacity, pipe);
-    std::string_view text(line, n > 0 ? static_cast<size_t>(n) : 0);
-    if (text.ends_with('\n')) text.remove_suffix(1);
+  for (ssize_t n = 1; n > 0;) {
+    n = ::getline(&line, &capacity, pipe);
+    const std::string_view text(line, n > 0 ? std::strcspn(line, "\n") : 0);
     const size_t colon = text.find(": ");
-    if (text.empty()) {
-      finish_record();
-      if (n <= 0) break;
+    if (text.empty()) {  // the end of a record
+      // What is behind the limit is read too: a pipe that is closed early is an error to the other
+      // side.
+      if (!package.name.empty() && (limit == 0 || packages->size() < limit)) {
+        packages->push_back(std::move(package));
+      }
+      package = Package();
     } else if (colon != std::string_view::npos && kFields.contains(text.substr(0, colon))) {
       package.row.append(text).push_back('\n');
       if (text.starts_with("Package: ")) package.name = text.substr(colon + 2);
     }
   }
-  const bool cut = limit != 0 && packages->size() >= limit;
   ::free(line);
-  return ::pclose(pipe) == 0 || cut;  // a list that is not read to its end may break the pipe
+  return ::pclose(pipe) == 0;
 }
 
 bool ReadInput(const Options& options, std::vector<Package>* packages) {
-  std::vector<fs::directory_entry> lists;
+  std::vector<fs::path> lists;
   std::error_code error;
   if (!options.input.empty()) {
-    lists.emplace_back(fs::path(options.input), error);
-    if (!lists[0].is_regular_file(error)) {
-      std::cerr << "package_search: --input " << options.input << ": no such file\n";
-      return false;
-    }
+    lists = {options.input};
   } else {
-    for (const auto& entry : fs::directory_iterator("/var/lib/apt/lists", error)) {
-      const std::string stem = entry.path().stem().string();
-      const std::string whole = entry.path().filename().string();
-      if (stem.ends_with("_Packages") || whole.ends_with("_Packages")) lists.push_back(entry);
+    for (const auto& entry : fs::directory_iterator(kAptLists, error)) {
+      const fs::path& path = entry.path();
+      const bool plain = path.filename().string().ends_with("_Packages");
+      if (plain || path.stem().string().ends_with("_Packages")) lists.push_back(path);
     }
     // The largest first: the smaller ones hold updates of what is in it.
-    std::sort(lists.begin(), lists.end(),
-              [](const auto& a, const auto& b) { return a.file_size() > b.file_size(); });
-    if (lists.empty()) {
-      lists.emplace_back(fs::path(__FILE__).parent_path() / "data" / "packages.sample", error);
-    }
+    std::sort(lists.begin(), lists.end(), [&error](const fs::path& a, const fs::path& b) {
+      return fs::file_size(a, error) > fs::file_size(b, error);
+    });
+    if (lists.empty()) lists = {fs::path(__FILE__).parent_path() / "data" / "packages.sample"};
   }
-  for (const auto& list : lists) {
+  for (const fs::path& list : lists) {
     if (options.limit != 0 && packages->size() >= options.limit) break;
-    if (!ReadPackages(list.path().string(), options.limit, packages)) {
-      std::cerr << "package_search: cannot read " << list.path() << ", skipped\n";
+    if (!fs::is_regular_file(list, error) ||
+        !ReadPackages(list.string(), options.limit, packages)) {
+      std::cerr << "package_search: cannot read " << list << '\n';
     }
   }
-  if (packages->empty()) std::cerr << "package_search: found no package records (try --input)\n";
+  if (packages->empty()) std::cerr << "package_search: no package records (try --input FILE)\n";
   return !packages->empty();
 }
 
@@ -295,21 +273,21 @@ std::vector<rocksdb::ColumnFamilyDescriptor> Schema() {
 
 using Handles = std::vector<rocksdb::ColumnFamilyHandle*>;
 
+// The form of a counter for RocksDB's uint64add: eight bytes, the least significant first.
 std::string Fixed64(uint64_t value) {
   std::string out(8, '\0');
   for (size_t i = 0; i < 8; ++i) out[i] = static_cast<char>(value >> (8 * i));
   return out;
 }
 
-uint64_t ReadFixed64(const char* p) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < 8; ++i) value |= uint64_t{static_cast<unsigned char>(p[i])} << (8 * i);
-  return value;
+// Write number n of this run leaves "n time" under a key of its own until the ring comes round.
+// Every opening of a leader is a new epoch.
+std::string ClockKey(uint64_t epoch, uint64_t n) {
+  return "clock/" + std::to_string(epoch) + "/" + std::to_string(n % 65536);
 }
 
-// The times of the last writes: write number n has its time under a key of its own until the ring
-// comes round.
-std::string ClockKey(uint64_t n) { return "clock" + std::to_string(n % 65536); }
+// The terms of the package that is asked for most, second most, and so on: a line of them.
+std::string PopularKey(size_t rank) { return "popular/" + std::to_string(rank); }
 
 std::string_view Field(std::string_view row, std::string_view field) {
   for (size_t at = 0; at < row.size();) {
@@ -353,54 +331,31 @@ std::string Posting(const std::string& term, const std::string& package) {
   return term + '\0' + package;
 }
 
-// ---- Latencies: 16 buckets for each power of two, so within 6 % of the true value.
+// ---- Latencies.
 
-class Histogram {
+class Latencies {
  public:
-  using Counts = std::vector<uint64_t>;
-
-  void Add(uint64_t us) { counts_[Bucket(us)].fetch_add(1, std::memory_order_relaxed); }
-
-  // What was added since `*before`, which is then brought up to date.
-  Counts Since(Counts* before) const {
-    before->resize(counts_.size());
-    Counts since(counts_.size());
-    for (size_t i = 0; i < counts_.size(); ++i) {
-      const uint64_t now = counts_[i].load(std::memory_order_relaxed);
-      since[i] = now - std::exchange((*before)[i], now);
-    }
-    return since;
+  void Add(uint64_t us) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    all_us_.push_back(us);
   }
 
-  static uint64_t Count(const Counts& c) {
-    uint64_t n = 0;
-    for (const uint64_t v : c) n += v;
-    return n;
-  }
-
-  static uint64_t Percentile(const Counts& c, double percent) {
-    const auto rank = static_cast<uint64_t>(static_cast<double>(Count(c)) * percent / 100);
-    uint64_t seen = 0;
-    for (size_t i = 0; i < c.size(); ++i) {
-      seen += c[i];
-      if (seen > rank) return Middle(i);
-    }
-    return 0;
+  // "count p50 p99" of what was added behind the first `*from`, which then stands at the end.
+  std::string Describe(size_t* from) const {
+    std::unique_lock<std::mutex> lock(mutex_);
+    std::vector<uint64_t> us(all_us_.begin() + static_cast<std::ptrdiff_t>(*from), all_us_.end());
+    *from = all_us_.size();
+    lock.unlock();
+    std::sort(us.begin(), us.end());
+    const auto at = [&us](size_t percent) {
+      return std::to_string(us.empty() ? 0 : us[us.size() * percent / 100]);
+    };
+    return std::to_string(us.size()) + " " + at(50) + " " + at(99);
   }
 
  private:
-  static size_t Bucket(uint64_t us) {
-    if (us < 16) return us;
-    const auto shift = static_cast<size_t>(std::bit_width(us)) - 5;
-    return std::min<size_t>(16 * shift + (us >> shift), 1023);
-  }
-  static uint64_t Middle(size_t bucket) {
-    if (bucket < 32) return bucket;
-    const size_t shift = bucket / 16 - 1;
-    return ((16 + bucket % 16) << shift) + (uint64_t{1} << shift) / 2;
-  }
-
-  std::array<std::atomic<uint64_t>, 1024> counts_{};
+  mutable std::mutex mutex_;
+  std::vector<uint64_t> all_us_;
 };
 
 // ---- What leader and followers compare at the end: everything.
@@ -480,76 +435,60 @@ Status Search(rocksdb::DB* db, const Handles& handles, const std::vector<std::st
 struct FollowerWork {
   rocksdb::DB* db;
   Handles handles;
-  std::vector<std::vector<std::string>>
-      popular;  // terms of real packages, the most asked for first
   std::atomic<bool> stop{false};
-  Histogram lag;
-  Histogram query;
-  std::atomic<uint64_t> missed{0};
-  std::atomic<uint64_t> found{0};
-  std::atomic<uint64_t> errors{0};
+  uint64_t epoch = 0;
+  std::atomic<uint64_t> writes_seen{0};
+  std::atomic<uint64_t> overrun{0}, found{0}, errors{0};
+  Latencies lag, query;
 };
 
 // Looks for the next write's time, again and again.
 void WatchClock(FollowerWork* work) {
   std::string value;
-  for (uint64_t next = 0; !work->stop;) {
-    const Status s = work->db->Get({}, work->handles[kClock], ClockKey(next), &value);
-    if (s.ok() && value.size() == 16 && ReadFixed64(value.data()) >= next) {
-      const uint64_t seen = ReadFixed64(value.data());
-      work->lag.Add(NowUs() - ReadFixed64(value.data() + 8));
-      // The ring came round before this thread did.
-      if (seen != next) work->missed += seen - next;
-      next = seen + 1;
-      continue;
+  while (!work->stop) {
+    const uint64_t next = work->writes_seen;
+    const Status s = work->db->Get({}, work->handles[kClock], ClockKey(work->epoch, next), &value);
+    uint64_t seen = 0, time_us = 0;
+    if (s.ok()) std::istringstream(value) >> seen >> time_us;
+    if (s.ok() && seen >= next) {
+      work->lag.Add(NowUs() - time_us);
+      // More than 0 if the ring came round before this thread did.
+      work->overrun += seen - next;
+      work->writes_seen = seen + 1;
+    } else {
+      SleepUs(kPollUs);
     }
-    SleepUs(kPollUs);
   }
 }
 
 void AskQuestions(FollowerWork* work, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::uniform_real_distribution<double> uniform;
-  while (!work->stop && !work->popular.empty()) {
+  for (std::string line; !work->stop; SleepUs(kQueryPauseUs)) {
     // The package of rank r is asked for with a probability of about 1/r.
-    const auto size = static_cast<double>(work->popular.size());
-    const auto rank = static_cast<size_t>(std::pow(size, uniform(random))) - 1;
-    std::vector<std::string> terms;
-    std::sample(work->popular[rank].begin(), work->popular[rank].end(), std::back_inserter(terms),
-                1 + random() % 3, random);
+    const auto rank = static_cast<size_t>(std::pow(kPopularPackages, uniform(random))) - 1;
+    if (!work->db->Get({}, work->handles[kClock], PopularKey(rank), &line).ok()) continue;
+    std::istringstream split(line);
+    std::vector<std::string> words, terms;
+    for (std::string word; std::getline(split, word, '\t');) words.push_back(word);
+    std::sample(words.begin(), words.end(), std::back_inserter(terms), 1 + random() % 3, random);
     uint64_t found = 0;
     const uint64_t start = NowUs();
     const Status s = Search(work->db, work->handles, terms, &found);
     work->query.Add(NowUs() - start);
     work->found += found;
     if (!s.ok() && ++work->errors <= 3) Ok(s, "wrong answer");
-    SleepUs(kQueryPauseUs);
   }
 }
 
-// One line for the leader: what happened since the last one, or in all.
-void Report(const char* kind, const FollowerWork& work, const slipstream::FollowerStats& stats,
-            Histogram::Counts* lag_before, Histogram::Counts* query_before) {
-  const auto lag = work.lag.Since(lag_before);
-  const auto query = work.query.Since(query_before);
+// One line for the leader: what happened since the last one, or in all. See Figures.
+void Report(const FollowerWork& work, const slipstream::FollowerStats& stats, size_t* lag_from,
+            size_t* query_from) {
   std::ostringstream line;
-  line << kind << ' ' << Histogram::Count(lag) << ' ' << Histogram::Percentile(lag, 50) << ' '
-       << Histogram::Percentile(lag, 99) << ' ' << Histogram::Count(query) << ' '
-       << Histogram::Percentile(query, 50) << ' ' << Histogram::Percentile(query, 99) << ' '
-       << work.missed << ' ' << work.found << ' ' << work.errors << ' ' << stats.rebuilds << ' '
-       << (stats.memtable_bytes + stats.image_bytes) << '\n';
+  line << "live " << work.lag.Describe(lag_from) << ' ' << work.query.Describe(query_from) << ' '
+       << work.overrun << ' ' << work.found << ' ' << work.errors << ' ' << stats.rebuilds << ' '
+       << stats.memtable_bytes + stats.image_bytes << '\n';
   std::cout << line.str() << std::flush;
-}
-
-std::vector<std::vector<std::string>> ReadPopular(const fs::path& path) {
-  std::vector<std::vector<std::string>> popular;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    auto& terms = popular.emplace_back();
-    for (std::string term; std::getline(words, term, '\t');) terms.push_back(term);
-  }
-  return popular;
 }
 
 int FollowerMain(const Options& options) {
@@ -561,85 +500,67 @@ int FollowerMain(const Options& options) {
   follower_options.name = options.name;
   follower_options.open_timeout_ms = 20000;
   follower_options.rebuild_interval_ms = 2000;
-  if (!Ok(slipstream::NewDirectoryStorage((fs::path(options.dir) / "objects").string(),
-                                          &follower_options.storage),
-          "open the shared storage")) {
-    return 1;
-  }
+  const std::string objects = (fs::path(options.dir) / "objects").string();
+  Status s = slipstream::NewDirectoryStorage(objects, &follower_options.storage);
+  if (!Ok(s, "open the shared storage")) return 1;
   Handles handles;
   std::unique_ptr<slipstream::Follower> follower;
-  if (!Ok(slipstream::Follower::Open(follower_options, {}, Schema(), &handles, &follower),
-          "open the follower")) {
-    return 1;
-  }
+  s = slipstream::Follower::Open(follower_options, {}, Schema(), &handles, &follower);
+  if (!Ok(s, "open the follower")) return 1;
 
   FollowerWork work;
   work.db = follower->db();
   work.handles = handles;
-  work.popular = ReadPopular(fs::path(options.dir) / "popular.txt");
+  work.epoch = follower->position().epoch;
   std::vector<std::thread> threads;
   threads.emplace_back(WatchClock, &work);
   for (uint64_t i = 0; i < options.query_threads; ++i) {
     threads.emplace_back(AskQuestions, &work, std::hash<std::string>()(options.name) + i);
   }
-  Histogram::Counts lag, query, no_lag, no_query;
-  std::thread reporter([&] {
-    std::cout << "ready\n" << std::flush;
-    while (!work.stop) {
-      SleepUs(250'000);
-      Report("live", work, follower->stats(), &lag, &query);
+  threads.emplace_back([&] {
+    size_t lag_from = 0, query_from = 0;
+    for (std::cout << "ready\n" << std::flush; !work.stop; SleepUs(250'000)) {
+      Report(work, follower->stats(), &lag_from, &query_from);
     }
   });
 
-  // The leader's word: "verify POSITION" once everything is written. No word: it is gone.
+  // The leader's word: "verify POSITION WRITES" once all is written. No word: stop.
   std::string word, text;
+  uint64_t writes = 0;
   slipstream::Position position;
-  std::string digest;
-  std::cin >> word >> text;
+  std::cin >> word >> text >> writes;
   const bool verify = word == "verify" && slipstream::Position::Parse(text, &position).ok();
-  Status s;
-  // From here on, reads include everything that the leader had written at that position.
+  // Once this has returned OK, reads include everything that the leader had written at `position`.
   if (verify) s = follower->WaitFor(position, kVerifyTimeoutUs);
-  SleepUs(10 * kPollUs);
+  for (int i = 0; verify && i < 1000 && work.writes_seen < writes; ++i) SleepUs(1000);
   work.stop = true;
   for (std::thread& thread : threads) thread.join();
-  reporter.join();
   if (verify) {
+    std::string digest;
+    size_t lag_from = 0, query_from = 0;
+    Report(work, follower->stats(), &lag_from, &query_from);
     if (s.ok()) s = Digest(follower->db(), handles, &digest);
-    Report("total", work, follower->stats(), &no_lag, &no_query);
     std::cout << "digest " << (s.ok() ? digest : "failed: " + s.ToString()) << std::endl;
   }
   for (auto* handle : handles) delete handle;
-  s = follower->Close();
-  return s.ok() ? 0 : 1;
+  return Ok(follower->Close(), "close the follower") ? 0 : 1;
 }
 
 // ---- The leader's side of a follower process.
 
 struct Figures {
   uint64_t lags = 0, lag_p50 = 0, lag_p99 = 0, queries = 0, query_p50 = 0, query_p99 = 0;
-  uint64_t missed = 0, found = 0, errors = 0, rebuilds = 0, memory_bytes = 0;
+  uint64_t overrun = 0, found = 0, errors = 0, rebuilds = 0, memory_bytes = 0;
 };
 
 class FollowerProcess {
  public:
-  enum class State { kStarting, kReady, kDone, kEnded };
+  ~FollowerProcess() { Stop(); }
 
-  // Asks it to stop, and kills it if it does not within five seconds.
-  ~FollowerProcess() {
-    if (pid_ <= 0) return;
-    ::close(to_);
-    for (int i = 0; i < 500 && ::waitpid(pid_, &exit_, WNOHANG) == 0; ++i) SleepUs(10'000);
-    if (::kill(pid_, 0) == 0) ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, &exit_, 0);
-    reader_.join();
-  }
-
-  // This program once more, with `args`, its standard input and output on pipes.
+  // Runs this program once more, with `args` and with its standard input and output on pipes.
   bool Start(const std::string& name, std::vector<std::string> args) {
     name_ = name;
-    int to_child[2];
-    int from_child[2];
+    int to_child[2], from_child[2];
     if (::pipe2(to_child, O_CLOEXEC) != 0 || ::pipe2(from_child, O_CLOEXEC) != 0) return false;
     args.insert(args.begin(), "package_search");
     std::vector<char*> argv;
@@ -650,93 +571,99 @@ class FollowerProcess {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, to_child[0], STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, from_child[1], STDOUT_FILENO);
-    const int error =
-        ::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
+    if (::posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, argv.data(), environ) != 0) {
+      pid_ = 0;
+    }
     posix_spawn_file_actions_destroy(&actions);
     ::close(to_child[0]);
     ::close(from_child[1]);
     to_ = to_child[1];
-    if (error != 0) {
-      pid_ = 0;
-      return false;
+    listener_ = std::thread([this, file = ::fdopen(from_child[0], "r")] { Listen(file); });
+    return pid_ != 0;
+  }
+
+  // Lets it end, and kills it if that takes more than ten seconds. Returns whether it ended well;
+  // says so if not.
+  bool Stop() {
+    if (!listener_.joinable()) return true;
+    ::close(to_);
+    int status = 0;
+    pid_t ended = pid_ == 0 ? -1 : 0;
+    for (int i = 0; i < 1000 && ended == 0; ++i, SleepUs(10'000)) {
+      ended = ::waitpid(pid_, &status, WNOHANG);
     }
-    reader_ = std::thread([this, fd = from_child[0]] { Read(fd); });
-    return true;
+    if (ended == 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, &status, 0);
+    }
+    listener_.join();
+    if (status == 0) return true;
+    std::cerr << "package_search: " << name_ << " ended with "
+              << (WIFSIGNALED(status) ? "signal " : "exit code ")
+              << (WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)) << '\n';
+    return false;
   }
 
   void Send(const std::string& line) {
-    if (::write(to_, line.data(), line.size()) < 0) SetState(State::kEnded);
+    // Should it be gone, its listener notices.
+    if (::write(to_, line.data(), line.size()) < 0) return;
   }
 
-  State state() const { return Locked(state_); }
-  Figures figures() const { return Locked(figures_); }
-  std::string digest() const { return Locked(digest_); }
+  // What its last line that began with `word` said; "ended" is said by the end of its output.
+  std::optional<std::string> Said(const std::string& word) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto said = said_.find(word);
+    return said == said_.end() ? std::nullopt : std::optional(said->second);
+  }
+
+  Figures figures() const {
+    Figures f;
+    std::istringstream(Said("live").value_or("")) >> f.lags >> f.lag_p50 >> f.lag_p99 >>
+        f.queries >> f.query_p50 >> f.query_p99 >> f.overrun >> f.found >> f.errors >> f.rebuilds >>
+        f.memory_bytes;
+    return f;
+  }
+
   const std::string& name() const { return name_; }
 
  private:
-  template <typename T>
-  T Locked(const T& value) const {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return value;
-  }
-
-  void SetState(State state) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (state_ != State::kDone) state_ = state;
-  }
-
-  void Read(int fd) {
-    FILE* file = ::fdopen(fd, "r");
-    char* line = nullptr;
-    size_t capacity = 0;
-    for (ssize_t n; (n = ::getline(&line, &capacity, file)) > 0;) {
-      std::istringstream text(std::string(line, static_cast<size_t>(n) - 1));
-      std::string kind;
-      text >> kind >> std::ws;
-      if (kind == "ready") SetState(State::kReady);
-      if (kind == "live" || kind == "total") {
-        Figures f;
-        text >> f.lags >> f.lag_p50 >> f.lag_p99 >> f.queries >> f.query_p50 >> f.query_p99 >>
-            f.missed >> f.found >> f.errors >> f.rebuilds >> f.memory_bytes;
-        std::lock_guard<std::mutex> lock(mutex_);
-        figures_ = f;
-      }
-      if (kind == "digest") {
-        {
-          std::lock_guard<std::mutex> lock(mutex_);
-          std::getline(text, digest_);
-        }
-        SetState(State::kDone);
-      }
+  void Listen(FILE* file) {
+    char line[4096];
+    while (::fgets(line, sizeof(line), file) != nullptr) {
+      const std::string_view text(line, std::strcspn(line, "\n"));
+      const size_t space = std::min(text.find(' '), text.size());
+      std::lock_guard<std::mutex> lock(mutex_);
+      said_[std::string(text.substr(0, space))] = text.substr(std::min(space + 1, text.size()));
     }
-    ::free(line);
     ::fclose(file);
-    SetState(State::kEnded);
+    std::lock_guard<std::mutex> lock(mutex_);
+    said_["ended"] = "";
   }
 
   std::string name_;
   pid_t pid_ = 0;
   int to_ = -1;
-  int exit_ = 0;
-  std::thread reader_;
+  std::thread listener_;
   mutable std::mutex mutex_;
-  State state_ = State::kStarting;
-  Figures figures_;
-  std::string digest_;
+  std::map<std::string, std::string> said_;
 };
 
 using FollowerProcesses = std::vector<std::unique_ptr<FollowerProcess>>;
 
-// Waits until all followers are in `state`; false if one ended or Ctrl-C was pressed instead.
-bool WaitForAll(const FollowerProcesses& followers, FollowerProcess::State state) {
+bool AllAlive(const FollowerProcesses& followers) {
   for (const auto& follower : followers) {
-    while (follower->state() != state) {
-      if (interrupted != 0) return false;
-      if (follower->state() == FollowerProcess::State::kEnded) {
-        std::cerr << "\npackage_search: " << follower->name() << " has ended unexpectedly\n";
-        return false;
-      }
-      SleepUs(10'000);
+    if (!follower->Said("ended") || follower->Said("digest")) continue;
+    std::cerr << "\npackage_search: " << follower->name() << " has ended before its time\n";
+    return false;
+  }
+  return true;
+}
+
+// Waits until all followers have said `word`; false if one ended or Ctrl-C was pressed instead.
+bool WaitForWord(const FollowerProcesses& followers, const std::string& word) {
+  for (const auto& follower : followers) {
+    for (; !follower->Said(word); SleepUs(10'000)) {
+      if (interrupted != 0 || !AllAlive(followers)) return false;
     }
   }
   return true;
@@ -745,7 +672,8 @@ bool WaitForAll(const FollowerProcesses& followers, FollowerProcess::State state
 // ---- The leader's own work.
 
 // Writes one package with everything that belongs to it: followers see all of it or nothing.
-Status IngestPackage(rocksdb::DB* db, const Handles& handles, const Package& package, uint64_t n) {
+Status IngestPackage(rocksdb::DB* db, const Handles& handles, const Package& package,
+                     const std::string& clock_key, uint64_t n) {
   std::string old_row;
   Status s = db->Get({}, handles[kRows], package.name, &old_row);
   if (!s.ok() && !s.IsNotFound()) return s;
@@ -764,7 +692,7 @@ Status IngestPackage(rocksdb::DB* db, const Handles& handles, const Package& pac
     batch.Put(handles[kSearch], Posting(term, package.name), "");
   }
   batch.Merge(handles[kStats], std::string(Field(package.row, "Section")), Fixed64(1));
-  batch.Put(handles[kClock], ClockKey(n), Fixed64(n) + Fixed64(NowUs()));
+  batch.Put(handles[kClock], clock_key, std::to_string(n) + " " + std::to_string(NowUs()));
   return db->Write({}, &batch);
 }
 
@@ -782,51 +710,47 @@ Package Revised(const Package& package, uint64_t n) {
   return revised;
 }
 
-void WritePopular(const std::vector<Package>& packages, const fs::path& path) {
-  std::ofstream file(path);
-  std::vector<const Package*> popular;
-  std::vector<const Package*> all;
-  for (const Package& package : packages) all.push_back(&package);
-  std::sample(all.begin(), all.end(), std::back_inserter(popular), kPopularPackages,
-              std::mt19937_64(1));
-  std::shuffle(popular.begin(), popular.end(), std::mt19937_64(2));
-  for (const Package* package : popular) {
-    for (const std::string& term : Terms(package->row)) file << term << '\t';
-    file << '\n';
+// Leaves in the database what the followers' searches are made of.
+Status WritePopular(rocksdb::DB* db, const Handles& handles, const std::vector<Package>& packages) {
+  std::mt19937_64 random(2);
+  rocksdb::WriteBatch batch;
+  for (size_t rank = 0; rank < kPopularPackages; ++rank) {
+    std::string line;
+    for (const std::string& term : Terms(packages[random() % packages.size()].row)) {
+      line += term + '\t';
+    }
+    batch.Put(handles[kClock], PopularKey(rank), line);
   }
+  return db->Write({}, &batch);
 }
 
+// Redraws one line on a terminal; prints a line a second elsewhere.
 class LiveLine {
  public:
   explicit LiveLine(uint64_t total) : total_(total) {}
+  ~LiveLine() {
+    if (terminal_) std::cout << std::endl;
+  }
 
   void MaybePrint(uint64_t done, const FollowerProcesses& followers) {
-    const uint64_t now = NowUs();
-    const double seconds = static_cast<double>(now - last_us_) / 1e6;
+    const double seconds = static_cast<double>(NowUs() - last_us_) / 1e6;
     if (seconds < (terminal_ ? 0.25 : 1.0)) return;
     std::ostringstream line;
     line << done << "/" << total_ << " packages, "
-         << static_cast<uint64_t>(static_cast<double>(done - last_done_) / seconds) << "/s";
+         << std::lround(static_cast<double>(done - last_done_) / seconds) << "/s";
     for (const auto& follower : followers) {
       const Figures f = follower->figures();
       line << " | lag " << f.lag_p50 << "/" << f.lag_p99 << " query " << f.query_p50 << "/"
            << f.query_p99 << " us";
     }
-    last_us_ = now;
+    last_us_ = NowUs();
     last_done_ = done;
-    std::string text = line.str();
-    if (terminal_) {
-      struct winsize window {};
-      ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
-      text.resize(std::min<size_t>(text.size(), window.ws_col > 1 ? window.ws_col - 1u : 79));
-      std::cout << "\r\033[K" << text << std::flush;
-    } else {
-      std::cout << text << std::endl;
+    struct winsize window {};
+    if (!terminal_) {
+      std::cout << line.str() << std::endl;
+    } else if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1) {
+      std::cout << "\r\033[K" << line.str().substr(0, window.ws_col - 1u) << std::flush;
     }
-  }
-
-  void Finish() const {
-    if (terminal_) std::cout << std::endl;
   }
 
  private:
@@ -842,99 +766,76 @@ struct IngestResult {
   double seconds = 0;
 };
 
-bool Ingest(rocksdb::DB* db, const Handles& handles, const std::vector<Package>& packages,
-            uint64_t rate, const FollowerProcesses& followers, IngestResult* result) {
+bool Ingest(slipstream::Leader* leader, const Handles& handles,
+            const std::vector<Package>& packages, uint64_t rate, const FollowerProcesses& followers,
+            IngestResult* result) {
   const uint64_t total = packages.size() + (packages.size() - 1) / (kReviseEvery - 1);
   if (rate == UINT64_MAX) rate = std::max<uint64_t>(1, total / kDefaultRunSeconds);
+  const double step_us = rate == 0 ? 0 : 1e6 / static_cast<double>(rate);
+  const uint64_t epoch = leader->position().epoch;
   std::mt19937_64 random(3);
   LiveLine live(total);
   const uint64_t start = NowUs();
+  auto due = static_cast<double>(start);
   for (uint64_t n = 0, next = 0; n < total && interrupted == 0; ++n) {
-    Status s;
-    if (n % kReviseEvery == kReviseEvery - 1) {
-      s = IngestPackage(db, handles, Revised(packages[random() % next], n), n);
-      ++result->revised;
-    } else {
-      s = IngestPackage(db, handles, packages[next++], n);
-    }
-    if (!Ok(s, "write")) return false;
+    const bool revise = n % kReviseEvery == kReviseEvery - 1;
+    const Status s = IngestPackage(leader->db(), handles,
+                                   revise ? Revised(packages[random() % next], n) : packages[next],
+                                   ClockKey(epoch, n), n);
+    if (!Ok(s, "write") || !AllAlive(followers)) return false;
+    revise ? ++result->revised : ++next;
     ++result->written;
-    do {
+    // What could not be written in time is not made up for by a burst.
+    due = std::max(due + step_us, static_cast<double>(NowUs()) - 10'000);
+    for (;;) {
       live.MaybePrint(n + 1, followers);
-      for (const auto& follower : followers) {
-        if (follower->state() != FollowerProcess::State::kEnded) continue;
-        std::cerr << "\npackage_search: " << follower->name() << " has ended unexpectedly\n";
-        return false;
-      }
-      const uint64_t now = NowUs();
-      const uint64_t due = rate == 0 ? now : start + (n + 1) * 1'000'000 / rate;
-      if (due <= now) break;
-      SleepUs(std::min<uint64_t>(due - now, 100'000));
-    } while (interrupted == 0);
+      const double wait_us = due - static_cast<double>(NowUs());
+      if (wait_us <= 0 || interrupted != 0) break;
+      SleepUs(static_cast<uint64_t>(std::min(wait_us, 100'000.0)));
+    }
   }
-  live.Finish();
   result->seconds = static_cast<double>(NowUs() - start) / 1e6;
   return interrupted == 0;
 }
 
-void PrintRow(const std::string& what, const FollowerProcesses& followers,
-              const std::function<std::string(const Figures&)>& figure) {
-  std::cout << what << std::string(34 - what.size(), ' ');
-  for (const auto& follower : followers) {
-    const std::string text = figure(follower->figures());
-    std::cout << std::string(text.size() < 18 ? 18 - text.size() : 1, ' ') << text;
-  }
-  std::cout << '\n';
-}
-
 void PrintSummary(const IngestResult& result, const slipstream::LeaderStats& leader,
                   const FollowerProcesses& followers) {
-  const auto pair = [](uint64_t a, uint64_t b) {
-    return std::to_string(a) + " / " + std::to_string(b);
-  };
-  std::cout << "\nleader: " << result.written << " writes (" << result.revised << " revisions) in "
-            << result.seconds << " s, " << leader.log_bytes / 1'000'000 << " MB of log; "
-            << leader.live_objects << " SST files live, "
-            << leader.deleted_objects + leader.pinned_objects << " compacted away\n\n";
-  std::cout << std::string(34, ' ');
+  std::printf(
+      "\nleader: %lu writes (%lu of them revisions) in %.1f s, %lu MB of log, %lu SST files"
+      " live, %lu replaced by compactions\n\n",
+      result.written, result.revised, result.seconds, leader.log_bytes / 1'000'000,
+      leader.live_objects, leader.deleted_objects + leader.pinned_objects);
+  std::printf("%-12s %21s %19s %19s %17s %6s %9s %9s\n", "", "lag p50 / p99 us", "writes / overrun",
+              "query p50 / p99 us", "queries / rows", "wrong", "rebuilds", "memory MB");
   for (const auto& follower : followers) {
-    std::cout << std::string(18 - follower->name().size(), ' ') << follower->name();
+    const Figures f = follower->figures();
+    std::printf("%-12s %10lu / %8lu %9lu / %7lu %9lu / %7lu %7lu / %7lu %6lu %9lu %9lu\n",
+                follower->name().c_str(), f.lag_p50, f.lag_p99, f.lags, f.overrun, f.query_p50,
+                f.query_p99, f.queries, f.found, f.errors, f.rebuilds, f.memory_bytes / 1'000'000);
   }
-  std::cout << '\n';
-  PrintRow("lag, us (p50 / p99)", followers,
-           [&](const Figures& f) { return pair(f.lag_p50, f.lag_p99); });
-  PrintRow("writes measured / overrun", followers,
-           [&](const Figures& f) { return pair(f.lags, f.missed); });
-  PrintRow("query, us (p50 / p99)", followers,
-           [&](const Figures& f) { return pair(f.query_p50, f.query_p99); });
-  PrintRow("queries / rows found and checked", followers,
-           [&](const Figures& f) { return pair(f.queries, f.found); });
-  PrintRow("wrong answers", followers, [](const Figures& f) { return std::to_string(f.errors); });
-  PrintRow("switches to a new set of files", followers,
-           [](const Figures& f) { return std::to_string(f.rebuilds); });
-  PrintRow("memory for recent writes, MB", followers,
-           [](const Figures& f) { return std::to_string(f.memory_bytes / 1'000'000); });
-  std::cout << '\n';
+  std::fflush(stdout);
 }
 
 // Compares what the followers hold at the leader's last position with what it holds itself.
 bool Verify(slipstream::Leader* leader, const Handles& handles, const FollowerProcesses& followers,
             const IngestResult& result) {
   const std::string position = leader->position().ToString();
-  for (const auto& follower : followers) follower->Send("verify " + position + "\n");
+  for (const auto& follower : followers) {
+    follower->Send("verify " + position + " " + std::to_string(result.written) + "\n");
+  }
   std::string expected;
   if (!Ok(Digest(leader->db(), handles, &expected), "scan the leader") ||
-      !WaitForAll(followers, FollowerProcess::State::kDone)) {
+      !WaitForWord(followers, "digest")) {
     return false;
   }
   PrintSummary(result, leader->stats(), followers);
-  std::cout << "verification at position " << position << "\n  leader      " << expected << '\n';
+  std::cout << "\nall there is at position " << position << ":\n  leader      " << expected << '\n';
   bool same = true;
   uint64_t errors = 0;
   for (const auto& follower : followers) {
-    same = same && follower->digest() == expected;
+    same = same && follower->Said("digest") == expected;
     errors += follower->figures().errors;
-    std::cout << "  " << follower->name() << "  " << follower->digest() << '\n';
+    std::cout << "  " << follower->name() << "  " << *follower->Said("digest") << '\n';
   }
   std::cout << (same ? "identical" : "DIFFERENT") << ", " << errors << " wrong answers"
             << std::endl;
@@ -944,62 +845,53 @@ bool Verify(slipstream::Leader* leader, const Handles& handles, const FollowerPr
 int LeaderMain(const Options& options, const fs::path& dir) {
   std::vector<Package> packages;
   if (!ReadInput(options, &packages)) return 1;
-  WritePopular(packages, dir / "popular.txt");
   std::cout << packages.size() << " packages; database in " << dir.string() << std::endl;
 
   slipstream::LeaderOptions leader_options;
   leader_options.database = kDatabase;
-  if (!Ok(slipstream::NewDirectoryStorage((dir / "objects").string(), &leader_options.storage),
-          "open the shared storage")) {
-    return 1;
-  }
+  Status s = slipstream::NewDirectoryStorage((dir / "objects").string(), &leader_options.storage);
+  if (!Ok(s, "open the shared storage")) return 1;
   rocksdb::DBOptions db_options;
   db_options.create_if_missing = true;
   db_options.create_missing_column_families = true;
   Handles handles;
   std::unique_ptr<slipstream::Leader> leader;
-  if (!Ok(slipstream::Leader::Open(leader_options, db_options, (dir / "leader").string(), Schema(),
-                                   &handles, &leader),
-          "open the leader")) {
-    return 1;
-  }
+  s = slipstream::Leader::Open(leader_options, db_options, (dir / "leader").string(), Schema(),
+                               &handles, &leader);
+  if (!Ok(s, "open the leader")) return 1;
 
-  bool good = true;
-  {
-    FollowerProcesses followers;
-    for (uint64_t i = 1; good && i <= options.followers; ++i) {
-      const std::string name = "follower-" + std::to_string(i);
-      followers.push_back(std::make_unique<FollowerProcess>());
-      good = followers.back()->Start(
-          name,
-          {"--leader=127.0.0.1:" + std::to_string(leader->port()), "--name=" + name,
-           "--dir=" + dir.string(), "--query-threads=" + std::to_string(options.query_threads)});
-      if (!good) std::cerr << "package_search: cannot start " << name << '\n';
-    }
-    IngestResult result;
-    good = good && WaitForAll(followers, FollowerProcess::State::kReady) &&
-           Ingest(leader->db(), handles, packages, options.rate, followers, &result) &&
-           Verify(leader.get(), handles, followers, result);
+  FollowerProcesses followers;
+  bool good = Ok(WritePopular(leader->db(), handles, packages), "write");
+  for (uint64_t i = 1; good && i <= options.followers; ++i) {
+    const std::string name = "follower-" + std::to_string(i);
+    followers.push_back(std::make_unique<FollowerProcess>());
+    good =
+        followers.back()->Start(name, {"--leader=127.0.0.1:" + std::to_string(leader->port()),
+                                       "--name=" + name, "--dir=" + dir.string(),
+                                       "--query-threads=" + std::to_string(options.query_threads)});
+    if (!good) std::cerr << "package_search: cannot start " << name << '\n';
   }
+  IngestResult result;
+  good = good && WaitForWord(followers, "ready") &&
+         Ingest(leader.get(), handles, packages, options.rate, followers, &result) &&
+         Verify(leader.get(), handles, followers, result);
+  for (const auto& follower : followers) good = follower->Stop() && good;
   for (auto* handle : handles) delete handle;
   good = Ok(leader->Close(), "close the leader") && good;
-  if (interrupted != 0) {
-    std::cout << "\nstopped" << std::endl;
-    return 130;
-  }
-  return good ? 0 : 1;
+  if (interrupted == 0) return good ? 0 : 1;
+  std::cout << "\nstopped" << std::endl;
+  return 130;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> args(argv + 1, argv + argc);
-  if (std::find(args.begin(), args.end(), "--help") != args.end()) {
+  Options options;
+  if (!ParseOptions(argc, argv, &options)) return 2;
+  if (options.help) {
     std::cout << kHelp;
     return 0;
   }
-  Options options;
-  if (!ParseOptions(args, &options)) return 2;
   if (!options.leader.empty()) return FollowerMain(options);
 
   ::signal(SIGPIPE, SIG_IGN);  // a follower that is gone is noticed by name instead
