@@ -93,18 +93,18 @@ struct FollowerStats {
   // grows while the leader cannot be reached.
   uint64_t staleness_us = 0;
 
-  uint64_t live_generations = 0;   // open instances; more than 1 while readers hold older ones
-  uint64_t rebuilds = 0;           // generations built after the first one
+  uint64_t live_generations = 0;  // open instances; more than 1 while readers hold older ones
+  uint64_t rebuilds = 0;          // generations built after the first one
   uint64_t rebuilds_for_barriers = 0;
-  uint64_t rebuild_us = 0;         // wall time spent in them, total
+  uint64_t rebuild_us = 0;  // wall time spent in them, total
   uint64_t last_rebuild_us = 0;
-  uint64_t resyncs = 0;            // images taken after the first one
+  uint64_t resyncs = 0;  // images taken after the first one
   uint64_t reconnects = 0;
   uint64_t history_resets = 0;
-  uint64_t sequence_gaps = 0;      // holes in the leader's WAL: writes that went round it
-  uint64_t records_applied = 0;    // WAL records
-  uint64_t keys_applied = 0;       // sequence numbers
-  uint64_t writes = 0;             // RocksDB writes they were gathered into
+  uint64_t sequence_gaps = 0;    // holes in the leader's WAL: writes that went round it
+  uint64_t records_applied = 0;  // WAL records
+  uint64_t keys_applied = 0;     // sequence numbers
+  uint64_t writes = 0;           // RocksDB writes they were gathered into
   uint64_t bytes_applied = 0;
 
   uint64_t image_bytes = 0;          // log files kept in memory
@@ -122,7 +122,7 @@ class Follower {
   //
   // column_families: as for rocksdb::DB::Open; "default" must be among them. Their comparators and
   // merge operators must be the leader's; what only matters to writers (triggers, buffers,
-  // compaction, listeners) is ignored. db_options.env, if set, gives the clock and threads alone.
+  // compaction, listeners) is ignored. So is db_options.env, but for what GetEnv() returns.
   // The block cache in the table options is shared by all generations.
   //
   // Returns OK

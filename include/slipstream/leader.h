@@ -64,10 +64,10 @@ struct FollowerInfo {
   std::string name;     // FollowerOptions::name
   std::string address;  // the peer as gRPC prints it
   bool connected = false;
-  bool serving = false;   // false until it has its first generation
-  Position received;      // last confirmed
-  Position applied;       // last confirmed
-  Position pin;           // cut of its oldest generation: files removed later are kept for it
+  bool serving = false;        // false until it has its first generation
+  Position received;           // last confirmed
+  Position applied;            // last confirmed
+  Position pin;                // cut of its oldest generation: files removed later are kept for it
   uint64_t lag_bytes = 0;      // of the replication log, not yet applied
   uint64_t lag_sequences = 0;  // not yet applied
   uint64_t lag_us = 0;  // age of the oldest message sent and not confirmed as applied; 0 if none
@@ -116,7 +116,8 @@ class Leader {
                                             const std::string& path,
                                             std::unique_ptr<Leader>* leader);
 
-  // For hosts that open the database themselves (TransactionDB, OptimisticTransactionDB, DBWithTTL):
+  // For hosts that open the database themselves (TransactionDB, OptimisticTransactionDB,
+  // DBWithTTL):
   //
   //   Leader::Create(options, path, &leader);
   //   leader->Prepare(&db_options);             // sets db_options.env

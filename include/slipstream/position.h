@@ -13,8 +13,9 @@ namespace slipstream {
 // A point in a database's replicated history: the token that a host passes from the process that
 // wrote to the process that reads.
 //
-// `epoch`     which opening of the leader: every open of a leader begins a new one. 0 = no position.
-// `offset`    bytes of the epoch's replication log before this point. Positions are ordered by
+// `epoch`     which opening of the leader: every open of a leader begins a new one. 0 = no
+// position. `offset`    bytes of the epoch's replication log before this point. Positions are
+// ordered by
 //             (epoch, offset): creating a column family or ingesting a file changes content without
 //             consuming a sequence number, so sequence numbers alone could not order them.
 // `sequence`  RocksDB's sequence number at this point; for people and for RocksDB. It takes no part

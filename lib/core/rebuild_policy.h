@@ -25,9 +25,8 @@ struct RebuildInputs {
 // Opening costs about as much as applying `live_wal_bytes` did, and sheds the difference; when that
 // is at least as much, rebuilding costs at most once what applying costs.
 inline bool ShouldRebuild(const RebuildBudget& budget, const RebuildInputs& in) {
-  const uint64_t shed = in.generation_wal_bytes > in.live_wal_bytes
-                            ? in.generation_wal_bytes - in.live_wal_bytes
-                            : 0;
+  const uint64_t shed =
+      in.generation_wal_bytes > in.live_wal_bytes ? in.generation_wal_bytes - in.live_wal_bytes : 0;
   if (shed >= std::max(budget.flushed_bytes, in.live_wal_bytes)) return true;
   return in.manifest_moved_us_ago >= std::max<uint64_t>(budget.interval_us, 1);
 }

@@ -32,8 +32,8 @@ class SendPacer {
 
   double Tokens(uint64_t now_us) const {
     const uint64_t passed = now_us > last_send_us_ ? now_us - last_send_us_ : 0;
-    return std::min(kBurst, tokens_ + static_cast<double>(passed) /
-                                          (kRefill * static_cast<double>(delay_us_)));
+    return std::min(
+        kBurst, tokens_ + static_cast<double>(passed) / (kRefill * static_cast<double>(delay_us_)));
   }
 
   const uint64_t delay_us_;

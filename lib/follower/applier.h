@@ -87,13 +87,13 @@ class Applier {
   std::unique_ptr<Image> image_;    // at the position that was applied last
   std::unique_ptr<Image> staging_;  // an image that is being received
   BatchGatherer gatherer_;
-  bool failed_ = false;             // until the next stream
-  bool rebuild_needed_ = false;     // at the end of the present frame
-  bool fresh_needed_ = false;       // the image cannot be continued
+  bool failed_ = false;          // until the next stream
+  bool rebuild_needed_ = false;  // at the end of the present frame
+  bool fresh_needed_ = false;    // the image cannot be continued
   uint64_t wal_bytes_since_publish_ = 0;
-  uint64_t wal_bytes_since_cut_ = 0;     // of the build under way
-  uint64_t generation_wal_bytes_ = 0;    // replayed when the current generation was opened
-  uint64_t manifest_moved_us_ = 0;       // since the cut of the current generation; 0 = it did not
+  uint64_t wal_bytes_since_cut_ = 0;   // of the build under way
+  uint64_t generation_wal_bytes_ = 0;  // replayed when the current generation was opened
+  uint64_t manifest_moved_us_ = 0;     // since the cut of the current generation; 0 = it did not
   uint64_t manifest_moved_since_cut_us_ = 0;
   uint64_t retry_build_at_us_ = 0;
 

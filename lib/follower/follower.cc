@@ -167,9 +167,8 @@ Status FollowerImpl::Open(std::vector<ColumnFamilyHandle*>* handles) {
   ApplierOptions applier_options;
   applier_options.budget = {options_.rebuild_flushed_bytes, options_.rebuild_interval_ms * 1000};
   applier_options.on_history_reset = options_.on_history_reset;
-  applier_ = std::make_unique<Applier>(std::move(applier_options), Source(), &queue_,
-                                       &generations_, &progress_,
-                                       [this](const Status& s) { OnApplierError(s); });
+  applier_ = std::make_unique<Applier>(std::move(applier_options), Source(), &queue_, &generations_,
+                                       &progress_, [this](const Status& s) { OnApplierError(s); });
   retirer_ = std::thread([this] {
     NameThisThread("ss-retirer");
     RetireLoop();
@@ -191,8 +190,8 @@ Status FollowerImpl::Open(std::vector<ColumnFamilyHandle*>* handles) {
     for (const auto& [name, id] : generation->contents().column_families) {
       if (name != d.name) continue;
       found = true;
-      opened.push_back(std::make_unique<FollowerColumnFamilyHandle>(
-          name, id, slots_.SlotOf(id), d.options, &slots_));
+      opened.push_back(std::make_unique<FollowerColumnFamilyHandle>(name, id, slots_.SlotOf(id),
+                                                                    d.options, &slots_));
     }
     if (!found) missing += (missing.empty() ? "\"" : ", \"") + d.name + "\"";
   }
@@ -243,8 +242,8 @@ ColumnFamilyHandle* FollowerImpl::GetColumnFamily(const std::string& name) {
     absl::MutexLock lock(&mutex_);
     auto& handle = handles_[id];
     if (handle == nullptr) {
-      handle = std::make_unique<FollowerColumnFamilyHandle>(
-          name, id, slots_.SlotOf(id), Source().OptionsOf(name), &slots_);
+      handle = std::make_unique<FollowerColumnFamilyHandle>(name, id, slots_.SlotOf(id),
+                                                            Source().OptionsOf(name), &slots_);
     }
     return handle.get();
   }
@@ -302,8 +301,8 @@ Status FollowerOptions::Validate() const {
                std::to_string(rebuild_flushed_bytes), "65536 or more");
   }
   if (s.ok()) {
-    s = Expect(rebuild_interval_ms >= 1, "rebuild_interval_ms",
-               std::to_string(rebuild_interval_ms), "1 or more");
+    s = Expect(rebuild_interval_ms >= 1, "rebuild_interval_ms", std::to_string(rebuild_interval_ms),
+               "1 or more");
   }
   if (s.ok()) {
     s = Expect(ack_interval_us <= 1000000, "ack_interval_us", std::to_string(ack_interval_us),

@@ -4,8 +4,8 @@
 //   built --publish--> current --swap--> retired --last reader gone--> closed (its block is reused)
 #pragma once
 
-#include <atomic>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,8 +20,8 @@ namespace slipstream {
 
 // What a generation owns once it is open.
 struct GenerationContents {
-  uint64_t id = 0;        // 1, 2, 3, ... in order of building
-  Position cut;           // the point of the replication log that it was opened from
+  uint64_t id = 0;                    // 1, 2, 3, ... in order of building
+  Position cut;                       // the point of the replication log that it was opened from
   std::unique_ptr<rocksdb::Env> env;  // outlives the db
   std::unique_ptr<rocksdb::DB> db;
   // By the slot of ColumnFamilySlots; nullptr where this generation has no such column family.
@@ -97,7 +97,8 @@ class GenerationRef {
 
  private:
   friend class GenerationSet;
-  GenerationRef(Generation* g, size_t shard) : generation_(g), shard_(static_cast<uint32_t>(shard)) {}
+  GenerationRef(Generation* g, size_t shard)
+      : generation_(g), shard_(static_cast<uint32_t>(shard)) {}
 
   Generation* generation_ = nullptr;
   uint32_t shard_ = 0;

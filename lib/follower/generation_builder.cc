@@ -232,8 +232,7 @@ Status GenerationBuilder::CatchUp(rocksdb::DB* db) {
     std::deque<std::string> batches;
     {
       absl::MutexLock lock(&mutex_);
-      if (stopping_ || backlog_bytes_ <= kSmallBacklogBytes ||
-          backlog_bytes_ >= last_pass_bytes) {
+      if (stopping_ || backlog_bytes_ <= kSmallBacklogBytes || backlog_bytes_ >= last_pass_bytes) {
         return Status::OK();
       }
       last_pass_bytes = backlog_bytes_;

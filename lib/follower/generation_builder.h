@@ -68,9 +68,9 @@ class GenerationBuilder {
   struct Built {
     rocksdb::Status status;
     GenerationContents contents;
-    uint64_t wal_bytes = 0;            // that it replayed
-    std::deque<std::string> backlog;   // what is still to be applied
-    uint64_t micros = 0;               // wall time of the build
+    uint64_t wal_bytes = 0;           // that it replayed
+    std::deque<std::string> backlog;  // what is still to be applied
+    uint64_t micros = 0;              // wall time of the build
   };
   // The result; empty if there is none yet. wait: blocks until there is one or Stop.
   std::optional<Built> Take(bool wait);

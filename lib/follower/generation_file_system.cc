@@ -127,9 +127,7 @@ class WritableContentFile : public FSWritableFile {
     content_->Append(data);
     return IOStatus::OK();
   }
-  IOStatus Truncate(uint64_t, const IOOptions&, IODebugContext*) override {
-    return IOStatus::OK();
-  }
+  IOStatus Truncate(uint64_t, const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Sync(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Close(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
@@ -170,12 +168,11 @@ class NoLock : public rocksdb::FileLock {};
 
 class GenerationFileSystem : public rocksdb::FileSystem {
  public:
-  GenerationFileSystem(std::string directory, const ImageCut& cut,
-                       std::shared_ptr<ObjectPool> pool)
+  GenerationFileSystem(std::string directory, const ImageCut& cut, std::shared_ptr<ObjectPool> pool)
       : directory_(std::move(directory)), objects_(cut.objects), pool_(std::move(pool)) {
     for (const ImageCut::File& file : cut.files) {
-      const std::string name = file.id.file == FrameFile::kWal ? WalName(file.id.number)
-                                                               : ManifestName(file.id.number);
+      const std::string name =
+          file.id.file == FrameFile::kWal ? WalName(file.id.number) : ManifestName(file.id.number);
       files_[name] = std::make_shared<ImageContent>(file.data, file.size);
     }
     files_["CURRENT"] =
@@ -339,9 +336,7 @@ class GenerationFileSystem : public rocksdb::FileSystem {
     return directory == directory_ || directory == directory_ + "/";
   }
 
-  static std::string BaseName(const std::string& path) {
-    return path.substr(path.rfind('/') + 1);
-  }
+  static std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
   std::shared_ptr<const Content> Find(const std::string& path) {
     absl::MutexLock lock(&mutex_);

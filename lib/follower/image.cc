@@ -17,8 +17,7 @@ std::string NameOf(const LogFileId& id) {
   return id.file == FrameFile::kWal ? WalName(id.number) : ManifestName(id.number);
 }
 
-Status Unexpected(const LogFileId& id, const std::string& what, uint64_t found,
-                  uint64_t expected) {
+Status Unexpected(const LogFileId& id, const std::string& what, uint64_t found, uint64_t expected) {
   return Status::Corruption("image: " + NameOf(id) + ": " + what + " " + std::to_string(found) +
                             ", expected " + std::to_string(expected));
 }
@@ -221,8 +220,8 @@ Status Image::Complete() {
   announced_.clear();
   const LogFile* manifest = CurrentManifest();
   if (manifest == nullptr || manifest->manifest->applied_edits() == 0) {
-    return Status::Corruption("image: CURRENT names MANIFEST " +
-                              std::to_string(current_manifest_) + ", which is missing or empty");
+    return Status::Corruption("image: CURRENT names MANIFEST " + std::to_string(current_manifest_) +
+                              ", which is missing or empty");
   }
   return Status::OK();
 }

@@ -26,14 +26,15 @@ bool ReceiveQueue::Take(std::deque<Item>* items, absl::Duration timeout) {
   items->clear();
   const absl::Time deadline = absl::Now() + timeout;
   absl::MutexLock lock(&mutex_);
+  bytes_ -= std::exchange(taken_bytes_, 0);
+  not_full_.Signal();
   while (!stopped_ && !woken_ && items_.empty()) {
     if (not_empty_.WaitWithDeadline(&mutex_, deadline)) break;
   }
   woken_ = false;
   if (stopped_) return false;
   items->swap(items_);
-  bytes_ = 0;
-  not_full_.Signal();
+  taken_bytes_ = bytes_;
   return true;
 }
 

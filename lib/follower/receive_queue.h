@@ -23,13 +23,13 @@ class ReceiveQueue {
  public:
   using Item = std::variant<StreamStart, FollowerInput>;
 
-  // limit_bytes: of payloads that wait; a single one may be larger.
+  // limit_bytes: of payloads that wait or are being dealt with; a single one may be larger.
   explicit ReceiveQueue(uint64_t limit_bytes) : limit_bytes_(limit_bytes) {}
 
   // Blocks while the queue is full. False after Stop.
   bool Push(Item item);
-  // Blocks until there are items, a wake, or the timeout; then takes all there are. False after
-  // Stop.
+  // Blocks until there are items, a wake, or the timeout; then takes all there are. What was taken
+  // before counts as dealt with. False after Stop.
   bool Take(std::deque<Item>* items, absl::Duration timeout);
   // Makes a Take return, now or later.
   void Wake();
@@ -48,6 +48,7 @@ class ReceiveQueue {
   absl::CondVar not_full_;
   std::deque<Item> items_ ABSL_GUARDED_BY(mutex_);
   uint64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t taken_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of them, by the last Take
   bool pushing_ ABSL_GUARDED_BY(mutex_) = false;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -166,8 +166,8 @@ Status Receiver::Receive() {
 }
 
 void Receiver::KeepLoop() {
-  const absl::Duration look = absl::Microseconds(std::max<uint64_t>(
-      std::min<uint64_t>(options_.stream_timeout_us / 4, 250000), 1000));
+  const absl::Duration look = absl::Microseconds(
+      std::max<uint64_t>(std::min<uint64_t>(options_.stream_timeout_us / 4, 250000), 1000));
   uint64_t seen = UINT64_MAX;
   absl::Time next_ack = absl::InfinitePast();
   for (;;) {

@@ -36,8 +36,7 @@ class FollowerTable {
   std::optional<Position> OldestPin();
 
   // What Leader::WaitForFollowers says.
-  rocksdb::Status Wait(const Position& position, size_t count, AckLevel level,
-                       uint64_t timeout_us);
+  rocksdb::Status Wait(const Position& position, size_t count, AckLevel level, uint64_t timeout_us);
   // Ends all waits, now and later, with Aborted.
   void Stop();
 

@@ -128,8 +128,8 @@ Status LeaderImpl::ClaimEpoch(uint64_t* epoch) {
                                       "slipstream epoch 1\n" + path_ + "\n");
     if (!s.IsBusy()) return s;
   }
-  return Status::Busy("database \"" + options_.database + "\" on " +
-                      options_.storage->Describe() + ": other processes claim its epochs");
+  return Status::Busy("database \"" + options_.database + "\" on " + options_.storage->Describe() +
+                      ": other processes claim its epochs");
 }
 
 Status LeaderImpl::Prepare(DBOptions* db_options,
@@ -137,8 +137,7 @@ Status LeaderImpl::Prepare(DBOptions* db_options,
   if (log_ != nullptr) return Status::InvalidArgument("Leader::Prepare was called before");
   Status s = CheckReplicable(*db_options, path_, column_families);
   if (!s.ok()) return s;
-  rocksdb::Env* host_env =
-      db_options->env != nullptr ? db_options->env : rocksdb::Env::Default();
+  rocksdb::Env* host_env = db_options->env != nullptr ? db_options->env : rocksdb::Env::Default();
   base_ = host_env->GetFileSystem();
   logger_ = db_options->info_log;
   recovery_mode_ = db_options->wal_recovery_mode;
@@ -157,8 +156,8 @@ Status LeaderImpl::Prepare(DBOptions* db_options,
   const std::string wal_directory =
       db_options->wal_dir.empty() ? path_ : WithoutTrailingSlashes(db_options->wal_dir);
   auto fs = std::make_shared<LeaderFileSystem>(
-      base_, LeaderFileSystem::Parts{options_.database, path_, wal_directory, options_.storage,
-                                     log, catalog_});
+      base_, LeaderFileSystem::Parts{options_.database, path_, wal_directory, options_.storage, log,
+                                     catalog_});
   s = fs->TakeOver(logger_.get());
   if (!s.ok()) return s;
   log_ = std::move(log);
@@ -180,15 +179,14 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
                                    ", expected " + path_);
   }
   if (db->GetEnv() != env_.get()) {
-    return Status::InvalidArgument(
-        "Leader::Serve: " + path_ + " was not opened with the options that Prepare adjusted");
+    return Status::InvalidArgument("Leader::Serve: " + path_ +
+                                   " was not opened with the options that Prepare adjusted");
   }
   Welcome welcome;
   Status s = db->GetDbIdentity(welcome.db_identity);
   if (!s.ok()) return s;
   const uint64_t first = log_->first_sequence();
-  s = catalog_->AddEpoch(
-      {log_->epoch(), first != 0 ? first - 1 : db->GetLatestSequenceNumber()});
+  s = catalog_->AddEpoch({log_->epoch(), first != 0 ? first - 1 : db->GetLatestSequenceNumber()});
   if (!s.ok()) return s;
   welcome.epoch = log_->epoch();
   welcome.epochs = catalog_->epochs();
@@ -219,9 +217,9 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   context->max_batch_delay_us = options_.max_batch_delay_us;
   reclaimer_ = std::make_unique<Reclaimer>(options_.database, options_.storage, catalog_,
                                            followers_, logger_);
-  sessions_ = std::make_shared<SessionSet>(std::move(context), options_.database,
-                                           std::move(welcome),
-                                           [this] { return reclaimer_->deleted_through(); });
+  sessions_ =
+      std::make_shared<SessionSet>(std::move(context), options_.database, std::move(welcome),
+                                   [this] { return reclaimer_->deleted_through(); });
   sessions_->Start();
   s = server_->router()->Add(options_.database, sessions_);
   if (!s.ok()) {

@@ -27,8 +27,8 @@ class LeaderDB : public rocksdb::StackableDB {
     Status s = CheckWrite(options);
     return s.ok() ? db_->Put(options, cf, key, value) : s;
   }
-  Status Put(const WriteOptions& options, ColumnFamilyHandle* cf, const Slice& key,
-             const Slice& ts, const Slice& value) override {
+  Status Put(const WriteOptions& options, ColumnFamilyHandle* cf, const Slice& key, const Slice& ts,
+             const Slice& value) override {
     Status s = CheckWrite(options);
     return s.ok() ? db_->Put(options, cf, key, ts, value) : s;
   }

@@ -118,8 +118,8 @@ class ObjectWritableFile : public FSWritableFile {
     if (s.ok()) object_.size += data.size();
     return rocksdb::status_to_io_status(std::move(s));
   }
-  IOStatus Append(const Slice& data, const IOOptions& options,
-                  const rocksdb::DataVerificationInfo&, IODebugContext* dbg) override {
+  IOStatus Append(const Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo&,
+                  IODebugContext* dbg) override {
     return Append(data, options, dbg);
   }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
@@ -178,7 +178,7 @@ Status LeaderFileSystem::TakeOver(rocksdb::Logger* logger) {
     // One of size 0 is what an earlier attempt left behind.
     if (IsObject(name) && (!known || known->size == 0)) {
       rocksdb::Info(logger, "slipstream: moving %s to %s", path.c_str(),
-                              parts_.storage->Describe().c_str());
+                    parts_.storage->Describe().c_str());
       Status s = ImportObject(path, name);
       if (!s.ok()) return s;
     }
@@ -187,8 +187,8 @@ Status LeaderFileSystem::TakeOver(rocksdb::Logger* logger) {
       std::string content;
       Status s = rocksdb::ReadFileToString(target(), path, &content);
       if (!s.ok()) return s;
-      const FileName manifest = ParseFileName(
-          std::string_view(content).substr(0, content.find_last_not_of('\n') + 1));
+      const FileName manifest =
+          ParseFileName(std::string_view(content).substr(0, content.find_last_not_of('\n') + 1));
       if (manifest.kind == FileKind::kManifest) current = manifest.number;
     }
   }
@@ -248,8 +248,8 @@ IOStatus LeaderFileSystem::NewObject(const FileName& name,
   std::unique_ptr<ObjectWriter> writer;
   if (s.ok()) s = parts_.storage->NewWriter(ObjectNameOf(parts_.database, object), &writer);
   if (!s.ok()) return rocksdb::status_to_io_status(std::move(s));
-  *result = std::make_unique<ObjectWritableFile>(std::move(writer), object, parts_.catalog,
-                                                 parts_.log);
+  *result =
+      std::make_unique<ObjectWritableFile>(std::move(writer), object, parts_.catalog, parts_.log);
   return IOStatus::OK();
 }
 
@@ -435,8 +435,8 @@ IOStatus LeaderFileSystem::RenameFile(const std::string& from, const std::string
     std::string content;
     Status s = rocksdb::ReadFileToString(target(), from, &content);
     if (!s.ok()) return rocksdb::status_to_io_status(std::move(s));
-    const FileName name = ParseFileName(
-        std::string_view(content).substr(0, content.find_last_not_of('\n') + 1));
+    const FileName name =
+        ParseFileName(std::string_view(content).substr(0, content.find_last_not_of('\n') + 1));
     if (name.kind != FileKind::kManifest) {
       return IOStatus::Corruption("slipstream: " + from + " names no MANIFEST: " + content);
     }
@@ -467,8 +467,7 @@ IOStatus LeaderFileSystem::NumFileLinks(const std::string& path, const IOOptions
 }
 
 IOStatus LeaderFileSystem::AreFilesSame(const std::string& first, const std::string& second,
-                                        const IOOptions& options, bool* same,
-                                        IODebugContext* dbg) {
+                                        const IOOptions& options, bool* same, IODebugContext* dbg) {
   if (IsObject(Classify(first)) || IsObject(Classify(second))) {
     return IOStatus::NotSupported("slipstream: objects cannot be compared: " + first);
   }

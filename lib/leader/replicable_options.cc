@@ -6,8 +6,8 @@ namespace {
 using rocksdb::Status;
 
 Status Refuse(const std::string& option, const std::string& value, const std::string& reason) {
-  return Status::InvalidArgument("slipstream: " + option + " = " + value + " is not supported: " +
-                                 reason);
+  return Status::InvalidArgument("slipstream: " + option + " = " + value +
+                                 " is not supported: " + reason);
 }
 
 Status CheckPaths(const std::string& option, const std::vector<rocksdb::DbPath>& paths,

@@ -166,9 +166,9 @@ bool ReplicationLog::Read(uint64_t offset, SharedBytes* out) const {
   absl::MutexLock lock(&mutex_);
   if (offset == next_) return true;
   if (offset > next_ || chunks_.empty() || offset < chunks_.front()->base) return false;
-  auto after = std::upper_bound(
-      chunks_.begin(), chunks_.end(), offset,
-      [](uint64_t o, const std::shared_ptr<Chunk>& c) { return o < c->base; });
+  auto after =
+      std::upper_bound(chunks_.begin(), chunks_.end(), offset,
+                       [](uint64_t o, const std::shared_ptr<Chunk>& c) { return o < c->base; });
   const std::shared_ptr<Chunk>& chunk = *std::prev(after);
   const size_t skip = offset - chunk->base;
   if (skip >= chunk->size) return false;

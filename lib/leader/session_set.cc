@@ -40,10 +40,9 @@ void SessionSet::Stop() {
 
 Status SessionSet::Check(const Hello& hello) const {
   if (hello.min_protocol > kProtocolVersion || hello.max_protocol < kProtocolVersion) {
-    return Status::NotSupported("the follower speaks protocol " +
-                                std::to_string(hello.min_protocol) + " to " +
-                                std::to_string(hello.max_protocol) + ", the leader " +
-                                std::to_string(kProtocolVersion));
+    return Status::NotSupported(
+        "the follower speaks protocol " + std::to_string(hello.min_protocol) + " to " +
+        std::to_string(hello.max_protocol) + ", the leader " + std::to_string(kProtocolVersion));
   }
   if (hello.follower_id.empty()) return Status::InvalidArgument("empty follower id");
   if (!hello.db_identity.empty() && hello.db_identity != welcome_.db_identity) {
@@ -54,8 +53,7 @@ Status SessionSet::Check(const Hello& hello) const {
 }
 
 bool SessionSet::CanResume(const Hello& hello) const {
-  return hello.held.epoch == context_->log->epoch() &&
-         hello.held.offset <= context_->log->end() &&
+  return hello.held.epoch == context_->log->epoch() && hello.held.offset <= context_->log->end() &&
          (hello.pin.epoch == 0 || hello.pin >= deleted_through_());
 }
 

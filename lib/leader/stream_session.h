@@ -83,8 +83,8 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   // Owned by the sending side.
   Phase phase_ = Phase::kImageStart;
   SendPacer pacer_;
-  uint64_t cursor_ = 0;             // in the replication log
-  std::vector<LogFileSize> held_;   // what the follower holds of the log files
+  uint64_t cursor_ = 0;            // in the replication log
+  std::vector<LogFileSize> held_;  // what the follower holds of the log files
   ImageSnapshot image_;
   ImagePlan plan_;
   size_t part_ = 0;

@@ -26,7 +26,8 @@ class StreamReactor;
 // is done with it, which happens only after Finish; this object outlives both.
 class GrpcLeaderStream : public LeaderStream {
  public:
-  explicit GrpcLeaderStream(StreamReactor* reactor) : reactor_(reactor) {}
+  GrpcLeaderStream(StreamReactor* reactor, grpc::CallbackServerContext* context)
+      : reactor_(reactor), context_(context) {}
 
   void SendWelcome(const Welcome& welcome) override {
     v1::LeaderMessage message;
@@ -51,6 +52,17 @@ class GrpcLeaderStream : public LeaderStream {
   void SendFrames(const FramesHeader& header, const std::vector<SharedBytes>& frames) override;
   void Finish(const Status& status) override;
 
+  // Ends a stream whose peer takes nothing any more, not even its end.
+  void Cancel() {
+    absl::MutexLock lock(&mutex_);
+    if (context_ != nullptr) context_->TryCancel();
+  }
+  // gRPC is done with the stream.
+  void Done() {
+    absl::MutexLock lock(&mutex_);
+    context_ = nullptr;
+  }
+
  private:
   void SendMessage(const v1::LeaderMessage& message) {
     grpc::Slice slice(message.SerializeAsString());
@@ -62,6 +74,7 @@ class GrpcLeaderStream : public LeaderStream {
   // Null once Finish was called: from then on the reactor may go at any time. It is called with the
   // lock held for that reason; gRPC never calls back from inside StartWrite or Finish.
   StreamReactor* reactor_ ABSL_GUARDED_BY(mutex_);
+  grpc::CallbackServerContext* context_ ABSL_GUARDED_BY(mutex_);
 };
 
 // What the service, its streams and the server share.
@@ -78,7 +91,8 @@ class Router : public StreamRouter {
   void Remove(const std::string& database) override {
     absl::MutexLock lock(&mutex_);
     endpoints_.erase(database);
-    mutex_.Await(absl::Condition(+[](int* n) { return *n == 0; }, &accepting_));
+    mutex_.Await(absl::Condition(
+        +[](int* n) { return *n == 0; }, &accepting_));
   }
 
   std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,
@@ -88,9 +102,9 @@ class Router : public StreamRouter {
       absl::MutexLock lock(&mutex_);
       auto it = endpoints_.find(hello.database);
       if (stopped_ || it == endpoints_.end()) {
-        *status = stopped_ ? Status::Aborted("the server is stopping")
-                           : Status::NotFound("no database \"" + hello.database +
-                                              "\" is served here");
+        *status = stopped_
+                      ? Status::Aborted("the server is stopping")
+                      : Status::NotFound("no database \"" + hello.database + "\" is served here");
         return nullptr;
       }
       endpoint = it->second;
@@ -112,9 +126,11 @@ class Router : public StreamRouter {
     streams_.erase(stream);
   }
 
-  // Ends all streams and waits, for a few seconds at most, until they are gone.
+  // Ends all streams and waits until they are gone: at most five seconds, and longer than one only
+  // for a peer that is stuck.
   void Stop() {
-    constexpr absl::Duration kPatience = absl::Seconds(5);
+    constexpr absl::Duration kPatience = absl::Seconds(1);
+    constexpr absl::Duration kPatienceAfterCancel = absl::Seconds(4);
     std::set<std::shared_ptr<GrpcLeaderStream>> streams;
     {
       absl::MutexLock lock(&mutex_);
@@ -122,15 +138,20 @@ class Router : public StreamRouter {
       streams = streams_;
     }
     for (const auto& stream : streams) stream->Finish(Status::Aborted("the server is stopping"));
-    streams.clear();
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(
-        absl::Condition(
-            +[](decltype(streams_)* open) { return open->empty(); }, &streams_),
-        kPatience);
+    if (WaitUntilClosed(kPatience)) return;
+    for (const auto& stream : streams) stream->Cancel();
+    WaitUntilClosed(kPatienceAfterCancel);
   }
 
  private:
+  bool WaitUntilClosed(absl::Duration patience) {
+    absl::MutexLock lock(&mutex_);
+    return mutex_.AwaitWithTimeout(
+        absl::Condition(
+            +[](decltype(streams_)* open) { return open->empty(); }, &streams_),
+        patience);
+  }
+
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   int accepting_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -140,10 +161,10 @@ class Router : public StreamRouter {
 
 class StreamReactor : public grpc::ServerBidiReactor<ByteBuffer, ByteBuffer> {
  public:
-  StreamReactor(std::shared_ptr<Router> router, std::string peer)
+  StreamReactor(std::shared_ptr<Router> router, grpc::CallbackServerContext* context)
       : router_(std::move(router)),
-        peer_(std::move(peer)),
-        stream_(std::make_shared<GrpcLeaderStream>(this)) {
+        peer_(context->peer()),
+        stream_(std::make_shared<GrpcLeaderStream>(this, context)) {
     router_->Opened(stream_);
     StartRead(&incoming_);
   }
@@ -182,6 +203,7 @@ class StreamReactor : public grpc::ServerBidiReactor<ByteBuffer, ByteBuffer> {
   void OnCancel() override { stream_->Finish(Status::OK()); }
 
   void OnDone() override {
+    stream_->Done();
     if (session_ != nullptr) session_->OnClosed();
     router_->Closed(stream_);
     delete this;
@@ -199,9 +221,9 @@ class StreamReactor : public grpc::ServerBidiReactor<ByteBuffer, ByteBuffer> {
       if (s.ok()) session_->Start();
       return s;
     }
-    return Status::InvalidArgument(std::string("unexpected message from ") + peer_ +
-                                   (session_ == nullptr ? ", expected a hello"
-                                                        : ", expected an ack"));
+    return Status::InvalidArgument(
+        std::string("unexpected message from ") + peer_ +
+        (session_ == nullptr ? ", expected a hello" : ", expected an ack"));
   }
 
   const std::shared_ptr<Router> router_;
@@ -246,7 +268,7 @@ class Service : public v1::Replication::WithRawCallbackMethod_Follow<v1::Replica
 
   grpc::ServerBidiReactor<ByteBuffer, ByteBuffer>* Follow(
       grpc::CallbackServerContext* context) override {
-    return new StreamReactor(router_, context->peer());
+    return new StreamReactor(router_, context);
   }
 
  private:
@@ -275,10 +297,10 @@ class ReplicationServerImpl : public ReplicationServer {
           "ReplicationServerOptions::listen_address is empty, expected host:port");
     }
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(options.listen_address,
-                             options.credentials != nullptr ? options.credentials
-                                                            : grpc::InsecureServerCredentials(),
-                             &port_);
+    builder.AddListeningPort(
+        options.listen_address,
+        options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials(),
+        &port_);
     RegisterTo(&builder);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
