@@ -49,12 +49,11 @@ Status ChildProcess::Start(const std::string& name, const json& settings,
     close(to_child[1]);
     return SystemError("pipe");
   }
-  const std::string text =
+  std::string program = "bench_replication";
+  std::string option = kChildArgument;
+  std::string value =
       json{{"read_fd", to_child[0]}, {"write_fd", from_child[1]}, {"settings", settings}}.dump();
-  char program[] = "bench_replication";
-  char argument[] = "--child";
-  std::string value = text;
-  char* const arguments[] = {program, argument, value.data(), nullptr};
+  char* const arguments[] = {program.data(), option.data(), value.data(), nullptr};
   const pid_t pid = fork();
   if (pid == 0) {
     // Only calls that are safe between fork and exec. A child that inherited the pipes of another
@@ -98,13 +97,11 @@ bool ChildProcess::Reap(uint64_t timeout_ms) {
 Status ChildProcess::Died() const {
   if (WIFSIGNALED(wait_status_)) {
     const int signal = WTERMSIG(wait_status_);
-    return Status::Aborted(name_ + " process",
-                           "killed by signal " + std::to_string(signal) + " (" +
-                               std::string(strsignal(signal)) + ")");
+    return Status::Aborted(name_ + " process", "killed by signal " + std::to_string(signal) + " (" +
+                                                   std::string(strsignal(signal)) + ")");
   }
-  return Status::Aborted(name_ + " process",
-                         "ended by itself with exit code " +
-                             std::to_string(WEXITSTATUS(wait_status_)));
+  return Status::Aborted(name_ + " process", "ended by itself with exit code " +
+                                                 std::to_string(WEXITSTATUS(wait_status_)));
 }
 
 Status ChildProcess::CheckAlive() { return Reap(0) ? Died() : Status::OK(); }
@@ -160,8 +157,8 @@ Status ChildEnd::Open(const std::string& json_text, std::unique_ptr<ChildEnd>* o
     return Status::InvalidArgument(std::string(kChildArgument) +
                                    " is used by this program itself only");
   }
-  out->reset(new ChildEnd(start["settings"], start["read_fd"].get<int>(),
-                          start["write_fd"].get<int>()));
+  out->reset(
+      new ChildEnd(start["settings"], start["read_fd"].get<int>(), start["write_fd"].get<int>()));
   return Status::OK();
 }
 

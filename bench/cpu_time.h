@@ -31,7 +31,8 @@ struct CpuTime {
     return {seconds - o.seconds, switches - o.switches, preemptions - o.preemptions};
   }
 
-  // who: RUSAGE_SELF for the process with the threads that have ended, RUSAGE_THREAD for the caller.
+  // who: RUSAGE_SELF for the process with the threads that have ended, RUSAGE_THREAD for the
+  // caller.
   static CpuTime Of(int who) {
     rusage u{};
     getrusage(who, &u);

@@ -41,8 +41,7 @@ Status MarkerBoard::Map(int fd, uint64_t markers, uint64_t readers) {
   bytes_ = sizeof(BoardHeader) + (readers + 1) * (markers + 1) * sizeof(Time);
   // Populated at once, so that no page fault falls into what is measured. Fresh memory of a memfd
   // is zero, which is the valid initial value of every field.
-  void* memory =
-      mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+  void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
   if (memory == MAP_FAILED) return SystemError("mmap");
   memory_ = memory;
   return Status::OK();

@@ -34,6 +34,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <iomanip>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -179,25 +180,21 @@ struct Package {
   std::string row;  // "Field: value\n" of the fields below, as stored
 };
 
-// A command that prints a package list, whatever it is compressed with.
-std::string PrintCommand(const std::string& path) {
-  std::string quoted = "'";
-  for (const char c : path) quoted += c == '\'' ? "'\\''" : std::string(1, c);
-  quoted += "'";
-  if (path.ends_with(".lz4")) return "lz4cat < " + quoted;
-  if (path.ends_with(".xz")) return "xzcat < " + quoted;
-  if (path.ends_with(".gz")) return "zcat < " + quoted;
-  return "cat < " + quoted;
-}
-
 bool ReadPackages(const std::string& path, uint64_t limit, std::vector<Package>* packages) {
   static const std::set<std::string, std::less<>> kFields = {
       "Package",      "Version",        "Section", "Maintainer",
       "Architecture", "Installed-Size", "Depends", "Description"};
-  const std::string apt_helper = "/usr/lib/apt/apt-helper";
-  const bool is_apts = path.starts_with(kAptLists) && ::access(apt_helper.c_str(), X_OK) == 0;
+  // The path comes by a variable, so that no character in it means anything to the shell.
+  ::setenv("PACKAGE_LIST", path.c_str(), 1);
   FILE* pipe = ::popen(
-      (is_apts ? apt_helper + " cat-file '" + path + "'" : PrintCommand(path)).c_str(), "re");
+      "case $PACKAGE_LIST in"
+      "  *.gz) exec zcat \"$PACKAGE_LIST\" ;;"
+      "  *.xz) exec xzcat \"$PACKAGE_LIST\" ;;"
+      "  *.lz4) command -v lz4cat > /dev/null && exec lz4cat \"$PACKAGE_LIST\";"
+      "         exec /usr/lib/apt/apt-helper cat-file \"$PACKAGE_LIST\" ;;"
+      "  *) exec cat \"$PACKAGE_LIST\" ;;"
+      "esac",
+      "re");
   if (pipe == nullptr) return false;
   Package package;
   char* line = nullptr;
@@ -207,10 +204,9 @@ bool ReadPackages(const std::string& path, uint64_t limit, std::vector<Package>*
     const std::string_view text(line, n > 0 ? std::strcspn(line, "\n") : 0);
     const size_t colon = text.find(": ");
     if (text.empty()) {  // the end of a record
-      // What is behind the limit is read too: a pipe that is closed early is an error to the other
-      // side.
+      // Behind the limit too, for a pipe that is closed early is an error to the other side.
       if (!package.name.empty() && (limit == 0 || packages->size() < limit)) {
-        packages->push_back(std::move(package));
+        packages->push_back(package);
       }
       package = Package();
     } else if (colon != std::string_view::npos && kFields.contains(text.substr(0, colon))) {
@@ -800,20 +796,26 @@ bool Ingest(slipstream::Leader* leader, const Handles& handles,
 
 void PrintSummary(const IngestResult& result, const slipstream::LeaderStats& leader,
                   const FollowerProcesses& followers) {
-  std::printf(
-      "\nleader: %lu writes (%lu of them revisions) in %.1f s, %lu MB of log, %lu SST files"
-      " live, %lu replaced by compactions\n\n",
-      result.written, result.revised, result.seconds, leader.log_bytes / 1'000'000,
-      leader.live_objects, leader.deleted_objects + leader.pinned_objects);
-  std::printf("%-12s %21s %19s %19s %17s %6s %9s %9s\n", "", "lag p50 / p99 us", "writes / overrun",
-              "query p50 / p99 us", "queries / rows", "wrong", "rebuilds", "memory MB");
+  std::cout << "\nleader: " << result.written << " writes (" << result.revised << " revisions) in "
+            << std::lround(result.seconds * 10) / 10.0 << " s, " << leader.log_bytes / 1'000'000
+            << " MB of log, " << leader.live_objects << " SST files, "
+            << leader.deleted_objects + leader.pinned_objects
+            << " more replaced by compactions\n\n";
+  const auto row = [](const auto&... cells) {
+    ((std::cout << std::setw(11) << cells), ...);
+    std::cout << '\n';
+  };
+  row("", "lag p50", "p99 us", "writes", "overrun", "query p50", "p99 us", "queries", "rows found");
   for (const auto& follower : followers) {
     const Figures f = follower->figures();
-    std::printf("%-12s %10lu / %8lu %9lu / %7lu %9lu / %7lu %7lu / %7lu %6lu %9lu %9lu\n",
-                follower->name().c_str(), f.lag_p50, f.lag_p99, f.lags, f.overrun, f.query_p50,
-                f.query_p99, f.queries, f.found, f.errors, f.rebuilds, f.memory_bytes / 1'000'000);
+    row(follower->name(), f.lag_p50, f.lag_p99, f.lags, f.overrun, f.query_p50, f.query_p99,
+        f.queries, f.found);
   }
-  std::fflush(stdout);
+  for (const auto& follower : followers) {
+    const Figures f = follower->figures();
+    std::cout << follower->name() << ": switched to newer files " << f.rebuilds << " times, "
+              << f.memory_bytes / 1'000'000 << " MB for what is not in files yet\n";
+  }
 }
 
 // Compares what the followers hold at the leader's last position with what it holds itself.

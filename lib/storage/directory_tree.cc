@@ -174,17 +174,6 @@ Status DirectoryTree::CreateParents(std::string_view name) {
 int DirectoryTree::Link(const std::string& temp_path, const std::string& path) {
   if (::link(temp_path.c_str(), path.c_str()) == 0) return 0;
   int error = errno;
-  if (error == EEXIST) {
-    // NFS may send a link twice when the first answer is lost, and then reports the success of
-    // the first as a failure of the second.
-    struct stat temp;
-    struct stat object;
-    if (::lstat(temp_path.c_str(), &temp) == 0 && ::lstat(path.c_str(), &object) == 0) {
-      if (temp.st_dev == object.st_dev && temp.st_ino == object.st_ino) return 0;
-      if (S_ISDIR(object.st_mode)) return EISDIR;
-    }
-    return EEXIST;
-  }
   if (error == EPERM || error == ENOTSUP || error == ENOSYS) {
     // A file system without hard links.
     if (::renameat2(AT_FDCWD, temp_path.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) {
@@ -192,7 +181,16 @@ int DirectoryTree::Link(const std::string& temp_path, const std::string& path) {
     }
     error = errno;
   }
-  return error;
+  struct stat temp;
+  struct stat object;
+  if (error != EEXIST || ::lstat(temp_path.c_str(), &temp) != 0 ||
+      ::lstat(path.c_str(), &object) != 0) {
+    return error;
+  }
+  // NFS may send a link twice when the first answer is lost, and then reports the success of the
+  // first as a failure of the second.
+  if (temp.st_dev == object.st_dev && temp.st_ino == object.st_ino) return 0;
+  return S_ISDIR(object.st_mode) ? EISDIR : EEXIST;
 }
 
 Status DirectoryTree::Publish(const std::string& temp_path, const std::string& name, bool replace) {

@@ -33,7 +33,7 @@ class Hasher {
 rocksdb::Status DigestOf(rocksdb::DB* db,
                          const std::vector<rocksdb::ColumnFamilyHandle*>& families,
                          const rocksdb::Snapshot* snapshot, ContentDigest* out) {
-  const rocksdb::ManagedSnapshot own(db);
+  rocksdb::ManagedSnapshot own(db);
   rocksdb::ReadOptions options;
   options.snapshot = snapshot != nullptr ? snapshot : own.snapshot();
   options.verify_checksums = true;

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "lib/core/quoted_text.h"
+#include "lib/storage/posix_file.h"
 #include "slipstream/shared_storage.h"
 #include "tests/unit/random_seed.h"
 
@@ -510,6 +511,17 @@ TEST_CASE("directory_storage: a failed write is reported and never committed", "
   writer.reset();
   REQUIRE(storage.List("").empty());
   REQUIRE(storage.TempFiles() == 0);
+}
+
+TEST_CASE("directory_storage: a full disk is told apart from other errors", "[unit]") {
+  for (const int error : {ENOSPC, EDQUOT}) {
+    const Status s = FaultStatus("write", "/some/path", error);
+    REQUIRE((s.IsNoSpace() && s.IsIOError()));
+    REQUIRE(s.ToString().find("write /some/path: ") != std::string::npos);
+  }
+  REQUIRE_FALSE(FaultStatus("write", "/some/path", EIO).IsNoSpace());
+  REQUIRE(PathStatus("open", "/some/path", ENOENT).IsNotFound());
+  REQUIRE((FaultStatus("open", "/some/path", ENOENT).IsIOError()));
 }
 
 TEST_CASE("directory_storage: files are not inherited by other programs", "[unit]") {

@@ -1,0 +1,64 @@
+// A TCP connection that a test can hold up and break.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <list>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace slipstream::testing {
+
+// Listens on a loopback port of its own and forwards each connection to another one.
+// Threads: any. One thread of its own moves the bytes.
+class TcpProxy {
+ public:
+  explicit TcpProxy(int target_port);
+  ~TcpProxy();
+  TcpProxy(const TcpProxy&) = delete;
+  TcpProxy& operator=(const TcpProxy&) = delete;
+
+  int port() const { return port_; }
+
+  // Nothing is forwarded any more; connections stay, and new ones are taken and ignored.
+  void Pause();
+  // Bytes flow (again), and new connections are served.
+  void Resume();
+  // Resets all connections there are.
+  void Cut();
+  // Resets all connections there are and every new one, until Resume.
+  void Refuse();
+
+ private:
+  enum class Mode { kForward, kPause, kRefuse };
+  struct Connection {
+    int ends[2] = {-1, -1};
+    std::string waiting[2];  // read from ends[i], not yet written to the other
+    bool dead = false;
+  };
+
+  // Has the thread do something, and waits until it has.
+  void Command(Mode mode, bool cut);
+  void Run();
+  void Accept(Mode mode);
+  void Move(Connection* connection, int from);
+  static void Reset(Connection* connection);
+
+  const int target_port_;
+  int port_ = 0;
+  int listener_ = -1;
+  int wake_ = -1;
+  std::list<Connection> connections_;  // of the thread alone
+
+  std::mutex mutex_;
+  std::condition_variable done_;
+  Mode mode_ = Mode::kForward;
+  bool cut_ = false;
+  bool stop_ = false;
+  uint64_t asked_ = 0;
+  uint64_t obeyed_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace slipstream::testing

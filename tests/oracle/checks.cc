@@ -1,0 +1,230 @@
+#include "tests/oracle/checks.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+
+namespace slipstream::oracle {
+namespace {
+
+using rocksdb::ColumnFamilyHandle;
+using rocksdb::ReadOptions;
+using rocksdb::Slice;
+using rocksdb::Status;
+
+std::string Difference(const std::string& key, const std::string* found,
+                       const std::string* expected) {
+  return "key " + key + ": found " + (found ? Describe(*found) : "nothing") + ", expected " +
+         (expected ? Describe(*expected) : "nothing");
+}
+
+// One entry that an iterator shows, against the one that the model has in its place.
+std::string CompareEntry(const rocksdb::Iterator& it, const std::string* expected_key,
+                         const std::string* expected_value) {
+  const std::string key = it.key().ToString();
+  const std::string found = EncodeColumns(it.columns());
+  if (expected_key == nullptr) return Difference(key, &found, nullptr);
+  if (key != *expected_key) {
+    return "found key " + key + ", expected key " + *expected_key + " with " +
+           Describe(*expected_value);
+  }
+  if (found != *expected_value) return Difference(key, &found, expected_value);
+  return "";
+}
+
+template <typename ModelIterator>
+std::string Walk(rocksdb::Iterator* it, bool forward, ModelIterator begin, ModelIterator end,
+                 Totals* totals) {
+  uint64_t n = 0;
+  for (; it->Valid(); forward ? it->Next() : it->Prev()) {
+    const bool more = begin != end;
+    std::string difference =
+        CompareEntry(*it, more ? &begin->first : nullptr, more ? &begin->second : nullptr);
+    if (!difference.empty()) return difference;
+    ++begin;
+    ++n;
+  }
+  totals->entries_compared += n;
+  if (!it->status().ok()) return "iterator: " + it->status().ToString();
+  if (begin != end) return Difference(begin->first, nullptr, &begin->second);
+  return "";
+}
+
+std::vector<std::string> SampleKeys(const Model::Family& expected, Random* random) {
+  constexpr size_t kSample = 50;
+  std::vector<std::string> keys;
+  const size_t step = std::max<size_t>(1, expected.size() / kSample);
+  size_t at = random->Below(step);
+  size_t i = 0;
+  for (const auto& [key, value] : expected) {
+    if (i++ != at) continue;
+    keys.push_back(key);
+    keys.push_back(key + "~");  // is not there
+    at += step;
+  }
+  return keys;
+}
+
+// Point reads of some keys, by MultiGet and by Get.
+std::string ComparePoints(rocksdb::DB* db, ColumnFamilyHandle* handle,
+                          const Model::Family& expected, Random* random) {
+  const std::vector<std::string> keys = SampleKeys(expected, random);
+  const std::vector<Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  std::vector<Status> statuses(keys.size());
+  db->MultiGet(ReadOptions(), handle, keys.size(), slices.data(), values.data(), statuses.data());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    auto it = expected.find(keys[i]);
+    std::string single;
+    const Status s = db->Get(ReadOptions(), handle, keys[i], &single);
+    if (s.code() != statuses[i].code() || (s.ok() && single != values[i].ToStringView())) {
+      return "key " + keys[i] + ": Get gives " + s.ToString() + " " + Describe(single) +
+             ", MultiGet " + statuses[i].ToString() + " " + Describe(values[i].ToStringView());
+    }
+    if (s.ok() != (it != expected.end()) || (!s.ok() && !s.IsNotFound())) {
+      return "key " + keys[i] + ": Get gives " + s.ToString() + ", expected " +
+             (it != expected.end() ? Describe(it->second) : "nothing");
+    }
+    // An entity's own value is its default column.
+    if (s.ok() && it->second.front() == 'v' && single != it->second.substr(1)) {
+      const std::string found = EncodePlain(single);
+      return Difference(keys[i], &found, &it->second);
+    }
+  }
+  return "";
+}
+
+void CheckFollower(const std::string& who, Follower* follower, const Position& p,
+                   const Cluster& cluster, const Model& model, Random* random, Verdict* verdict) {
+  auto fail = [&](const std::string& what) {
+    const FollowerStats stats = follower->stats();
+    verdict->Fail(who + " at " + p.ToString() + ": " + what + " (applied " +
+                  stats.applied.ToString() + ", received " + stats.received.ToString() +
+                  ", rebuilds " + std::to_string(stats.rebuilds) + ", resyncs " +
+                  std::to_string(stats.resyncs) + ", reconnects " +
+                  std::to_string(stats.reconnects) + ", connected " +
+                  std::to_string(stats.connected) + ", status " + stats.status.ToString() + ")");
+  };
+  Status s = follower->WaitFor(p, kPatienceUs);
+  if (!s.ok()) return fail("WaitFor: " + s.ToString());
+  // Background work of the leader may move the position on, but no sequence number.
+  const uint64_t sequence = follower->db()->GetLatestSequenceNumber();
+  const uint64_t expected = cluster.db()->GetLatestSequenceNumber();
+  if (sequence != expected) {
+    return fail("sequence number " + std::to_string(sequence) + ", the leader's is " +
+                std::to_string(expected));
+  }
+  for (const auto& [name, content] : model.families_unlocked()) {
+    ColumnFamilyHandle* handle = follower->GetColumnFamily(name);
+    if (handle == nullptr) return fail("no column family " + name);
+    const std::string difference =
+        CompareFamily(follower->db(), handle, content, random, verdict->totals);
+    if (!difference.empty()) return fail(name + ": " + difference);
+  }
+  for (size_t i = 0; i < 8; ++i) {
+    const std::string name = "extra" + std::to_string(i);
+    if (model.families_unlocked().count(name) == 0 && follower->GetColumnFamily(name) != nullptr) {
+      return fail("column family " + name + " was dropped, but is shown");
+    }
+  }
+  if (random->OneIn(10)) {
+    s = follower->db()->VerifyChecksum();
+    if (!s.ok()) return fail("VerifyChecksum: " + s.ToString());
+  }
+  if (random->OneIn(4)) {
+    s = follower->WaitForFreshness(2000000, kPatienceUs);
+    if (!s.ok()) return fail("WaitForFreshness: " + s.ToString());
+  }
+}
+
+}  // namespace
+
+std::string CompareFamily(rocksdb::DB* db, ColumnFamilyHandle* handle,
+                          const Model::Family& expected, Random* random, Totals* totals) {
+  ++totals->family_comparisons;
+  std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(ReadOptions(), handle));
+  it->SeekToFirst();
+  std::string difference = Walk(it.get(), true, expected.begin(), expected.end(), totals);
+  if (difference.empty() && random->OneIn(3)) {
+    it->SeekToLast();
+    difference = Walk(it.get(), false, expected.rbegin(), expected.rend(), totals);
+    if (!difference.empty()) return "backward: " + difference;
+  }
+  if (difference.empty() && random->OneIn(3)) {
+    difference = ComparePoints(db, handle, expected, random);
+  }
+  return difference;
+}
+
+Status ReadRange(rocksdb::DB* db, ColumnFamilyHandle* handle, const std::string& begin,
+                 const std::string& end, Model::Family* content) {
+  std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(ReadOptions(), handle));
+  for (it->Seek(begin); it->Valid() && it->key().compare(end) < 0; it->Next()) {
+    (*content)[it->key().ToString()] = EncodeColumns(it->columns());
+  }
+  return it->status();
+}
+
+void Checkpoint(Cluster* cluster, const Model& model, Random* random, Verdict* verdict) {
+  if (verdict->failed()) return;
+  ++verdict->totals->checkpoints;
+  const Position p = cluster->leader()->position();
+  verdict->Trace("checkpoint at " + p.ToString());
+  const LeaderStats stats = cluster->leader()->stats();
+  if (!stats.replication.ok()) {
+    return verdict->Fail("replication has stopped: " + stats.replication.ToString());
+  }
+  for (const auto& [name, content] : model.families_unlocked()) {
+    ColumnFamilyHandle* handle = cluster->handle(name);
+    if (handle == nullptr) return verdict->Fail("the leader has no column family " + name);
+    const std::string difference =
+        CompareFamily(cluster->db(), handle, content, random, verdict->totals);
+    if (!difference.empty()) return verdict->Fail("leader: " + name + ": " + difference);
+  }
+  size_t open = 0;
+  for (size_t i = 0; i < cluster->slots(); ++i) {
+    Follower* follower = cluster->follower(i);
+    if (follower == nullptr) continue;
+    ++open;
+    CheckFollower("follower " + std::to_string(i), follower, p, *cluster, model, random, verdict);
+    if (verdict->failed()) return;
+  }
+  if (random->OneIn(2)) {
+    const Status s =
+        cluster->leader()->WaitForFollowers(p, open, AckLevel::kApplied, kPatienceUs);
+    if (!s.ok()) verdict->Fail("WaitForFollowers(" + p.ToString() + "): " + s.ToString());
+  }
+}
+
+void CheckNothingLeaks(Cluster* cluster, Verdict* verdict) {
+  if (verdict->failed()) return;
+  // Deletion is the reclaimer's, which nobody can wait for.
+  const absl::Time deadline = absl::Now() + absl::Microseconds(kPatienceUs);
+  std::string found;
+  do {
+    std::vector<std::string> objects;
+    const Status s = cluster->ListObjects(&objects);
+    if (!s.ok()) return verdict->Fail("listing the storage: " + s.ToString());
+    std::vector<std::string> files;
+    uint64_t manifest_size = 0;
+    cluster->db()->GetLiveFiles(files, &manifest_size, false).PermitUncheckedError();
+    const size_t live = std::count_if(files.begin(), files.end(), [](const std::string& file) {
+      return file.ends_with(".sst") || file.ends_with(".blob");
+    });
+    const LeaderStats stats = cluster->leader()->stats();
+    if (objects.size() == stats.live_objects && live == objects.size() &&
+        stats.pinned_objects == 0) {
+      return;
+    }
+    found = std::to_string(objects.size()) + " objects on the storage, the leader counts " +
+            std::to_string(stats.live_objects) + " live and " +
+            std::to_string(stats.pinned_objects) + " pinned, RocksDB " + std::to_string(live);
+    absl::SleepFor(absl::Milliseconds(5));
+  } while (absl::Now() < deadline);
+  verdict->Fail("objects leak: " + found);
+}
+
+}  // namespace slipstream::oracle

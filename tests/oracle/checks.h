@@ -1,0 +1,32 @@
+// Comparisons of whole contents, while nobody writes.
+#pragma once
+
+#include <string>
+
+#include "tests/oracle/cluster.h"
+#include "tests/oracle/model.h"
+#include "tests/oracle/random.h"
+#include "tests/oracle/verdict.h"
+
+namespace slipstream::oracle {
+
+// Waits until every open follower shows the leader's position, then compares leader, model and
+// followers. Failures go to the verdict.
+// REQUIRES: nobody writes.
+void Checkpoint(Cluster* cluster, const Model& model, Random* random, Verdict* verdict);
+
+// Compares one column family of one database with the model.
+// Returns an empty string, or the first difference.
+std::string CompareFamily(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* handle,
+                          const Model::Family& expected, Random* random, Totals* totals);
+
+// What the leader has between two keys, for what the model cannot know.
+[[nodiscard]] rocksdb::Status ReadRange(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* handle,
+                                        const std::string& begin, const std::string& end,
+                                        Model::Family* content);
+
+// Everything that the storage holds for the database belongs to its present state.
+// REQUIRES: no followers; a short lease.
+void CheckNothingLeaks(Cluster* cluster, Verdict* verdict);
+
+}  // namespace slipstream::oracle

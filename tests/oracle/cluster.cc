@@ -1,0 +1,171 @@
+#include "tests/oracle/cluster.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+namespace slipstream::oracle {
+
+using rocksdb::ColumnFamilyDescriptor;
+using rocksdb::ColumnFamilyHandle;
+using rocksdb::Status;
+
+Cluster::Cluster(const SeedOptions& seed, std::string directory, Verdict* verdict)
+    : seed_(seed),
+      directory_(std::move(directory)),
+      verdict_(verdict),
+      lease_ms_(seed.follower_lease_ms) {
+  for (size_t i = 0; i < seed.followers; ++i) slots_.push_back(std::make_unique<FollowerSlot>());
+}
+
+Cluster::~Cluster() {
+  for (size_t i = 0; i < slots_.size(); ++i) CloseFollower(i, false);
+  if (leader_ != nullptr) CloseLeader(CloseStyle::kCrash, false).PermitUncheckedError();
+}
+
+Status Cluster::OpenLeader(Random* random) {
+  Status s;
+  if (storage_ == nullptr) s = NewDirectoryStorage(directory_ + "/shared", &storage_);
+  if (s.ok() && seed_.shared_server && server_ == nullptr) {
+    s = ReplicationServer::Start({}, &server_);
+  }
+  if (!s.ok()) return s;
+  LeaderOptions options;
+  options.database = kDatabase;
+  options.storage = storage_;
+  options.server = server_;
+  options.server_options.listen_address = "127.0.0.1:" + std::to_string(port_);
+  options.replication_log_bytes = seed_.replication_log_bytes;
+  options.max_batch_delay_us = seed_.max_batch_delay_us;
+  options.heartbeat_ms = seed_.heartbeat_ms;
+  options.follower_lease_ms = lease_ms_;
+
+  rocksdb::DBOptions db_options = seed_.db;
+  db_options.avoid_flush_during_recovery = random->OneIn(2);
+  const std::string path = directory_ + "/leader";
+  if (seed_.separate_wal_directory) db_options.wal_dir = directory_ + "/wal";
+  std::vector<std::string> names;
+  if (std::filesystem::exists(path + "/CURRENT")) {
+    s = rocksdb::DB::ListColumnFamilies(rocksdb::DBOptions(), path, &names);
+    if (!s.ok()) return s;
+  } else {
+    for (size_t i = 0; i < seed_.families; ++i) names.push_back(BaseFamily(i));
+  }
+  std::vector<ColumnFamilyDescriptor> descriptors;
+  for (const std::string& name : names) descriptors.emplace_back(name, seed_.family);
+  std::vector<ColumnFamilyHandle*> handles;
+  s = Leader::Open(options, db_options, path, descriptors, &handles, &leader_);
+  for (ColumnFamilyHandle* handle : handles) handles_[handle->GetName()] = handle;
+  if (s.ok()) port_ = server_ != nullptr ? server_->port() : leader_->port();
+  return s;
+}
+
+Status Cluster::CloseLeader(CloseStyle style, bool destroy_only) {
+  Status s;
+  if (style == CloseStyle::kCrash) {
+    s = db()->SetDBOptions({{"avoid_flush_during_shutdown", "true"}});
+  }
+  for (const auto& [name, handle] : handles_) delete handle;
+  handles_.clear();
+  verdict_->totals->objects_deleted += leader_->stats().deleted_objects;
+  if (s.ok() && !destroy_only) s = leader_->Close();
+  leader_.reset();
+  return s;
+}
+
+ColumnFamilyHandle* Cluster::handle(const std::string& family) const {
+  auto it = handles_.find(family);
+  return it == handles_.end() ? nullptr : it->second;
+}
+
+Status Cluster::CreateFamily(const std::string& name) {
+  ColumnFamilyHandle* handle = nullptr;
+  Status s = db()->CreateColumnFamily(seed_.family, name, &handle);
+  if (s.ok()) handles_[name] = handle;
+  return s;
+}
+
+Status Cluster::DropFamily(const std::string& name) {
+  auto node = handles_.extract(name);
+  Status s = db()->DropColumnFamily(node.mapped());
+  delete node.mapped();
+  return s;
+}
+
+Status Cluster::OpenFollower(size_t i, Random* random) {
+  FollowerOptions options;
+  options.database = kDatabase;
+  options.leader_address = "127.0.0.1:" + std::to_string(port_);
+  options.storage = storage_;
+  options.name = "follower " + std::to_string(i);
+  options.rebuild_flushed_bytes = seed_.rebuild_flushed_bytes;
+  options.rebuild_interval_ms = seed_.rebuild_interval_ms;
+  options.ack_interval_us = seed_.ack_interval_us;
+  options.receive_queue_bytes = seed_.receive_queue_bytes;
+  options.other_column_families = seed_.family;
+  rocksdb::DBOptions db_options;
+  db_options.max_open_files = seed_.follower_max_open_files;
+  // Each follower names some of the column families; it has to show the others as well.
+  std::vector<ColumnFamilyDescriptor> descriptors;
+  for (const auto& [name, handle] : handles_) {
+    if (name == "default" || random->OneIn(2)) descriptors.emplace_back(name, seed_.family);
+  }
+  std::vector<ColumnFamilyHandle*> handles;
+  std::unique_ptr<Follower> follower;
+  Status s = Follower::Open(options, db_options, descriptors, &handles, &follower);
+  if (!s.ok()) return s;
+  ++verdict_->totals->follower_opens;
+  FollowerSlot& slot = *slots_[i];
+  absl::MutexLock lock(&slot.mutex);
+  slot.follower = std::move(follower);
+  slot.handles = std::move(handles);
+  return s;
+}
+
+void Cluster::AddCounts(const Follower& follower) {
+  const FollowerStats stats = follower.stats();
+  Totals& t = *verdict_->totals;
+  t.records += stats.records_applied;
+  t.generations += stats.rebuilds + 1;
+  t.barriers += stats.rebuilds_for_barriers;
+  t.gaps += stats.sequence_gaps;
+  t.resyncs += stats.resyncs;
+  t.history_resets += stats.history_resets;
+}
+
+void Cluster::CloseFollower(size_t i, bool read_after_close) {
+  FollowerSlot& slot = *slots_[i];
+  absl::MutexLock lock(&slot.mutex);
+  if (slot.follower == nullptr) return;
+  AddCounts(*slot.follower);
+  Status s = slot.follower->Close();
+  if (read_after_close) {
+    std::unique_ptr<rocksdb::Iterator> it(
+        slot.follower->db()->NewIterator(rocksdb::ReadOptions(), slot.handles.front()));
+    it->SeekToFirst();
+    if (!it->status().ok()) {
+      verdict_->Fail("read after Follower::Close: " + it->status().ToString());
+    }
+  }
+  for (ColumnFamilyHandle* handle : slot.handles) delete handle;
+  slot.handles.clear();
+  slot.follower.reset();
+}
+
+std::pair<std::string, uint64_t> Cluster::NewestWal() const {
+  std::pair<std::string, uint64_t> newest;
+  for (const auto& entry : std::filesystem::directory_iterator(
+           directory_ + (seed_.separate_wal_directory ? "/wal" : "/leader"))) {
+    if (entry.path().extension() != ".log") continue;
+    if (entry.path().string() > newest.first) {
+      newest = {entry.path().string(), std::filesystem::file_size(entry.path())};
+    }
+  }
+  return newest;
+}
+
+Status Cluster::ListObjects(std::vector<std::string>* names) const {
+  return storage_->List(std::string(kDatabase) + "/sst/", names);
+}
+
+}  // namespace slipstream::oracle

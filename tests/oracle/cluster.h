@@ -1,0 +1,96 @@
+// One leader and its followers, in this process, over real gRPC and a directory storage.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "slipstream/follower.h"
+#include "slipstream/leader.h"
+#include "tests/oracle/random.h"
+#include "tests/oracle/seed_options.h"
+#include "tests/oracle/verdict.h"
+
+namespace slipstream::oracle {
+
+// How long anything may take before the oracle calls it a failure.
+inline constexpr uint64_t kPatienceUs = 60000000;
+
+// A place for a follower, open or not.
+struct FollowerSlot {
+  // Held for reading while `follower` is used by threads other than the conductor's and than the
+  // readers, which are stopped before it is closed.
+  mutable absl::Mutex mutex;
+  std::unique_ptr<Follower> follower ABSL_GUARDED_BY(mutex);
+  std::vector<rocksdb::ColumnFamilyHandle*> handles ABSL_GUARDED_BY(mutex);
+  // Counts of followers that were closed already.
+  std::atomic<uint64_t> history_resets{0};
+};
+
+enum class CloseStyle {
+  kOrderly,  // RocksDB flushes what is only in memory
+  kCrash,    // nothing is flushed
+};
+
+// Threads: the conductor's alone, except where a method says otherwise.
+class Cluster {
+ public:
+  Cluster(const SeedOptions& seed, std::string directory, Verdict* verdict);
+  ~Cluster();
+
+  // Opens the leader with all of its column families. The same port each time.
+  [[nodiscard]] rocksdb::Status OpenLeader(Random* random);
+  [[nodiscard]] rocksdb::Status CloseLeader(CloseStyle style, bool destroy_only);
+  // With these instead of the seed's.
+  void set_follower_lease_ms(uint64_t ms) { lease_ms_ = ms; }
+
+  // Any thread, while the leader is open.
+  Leader* leader() const { return leader_.get(); }
+  rocksdb::DB* db() const { return leader_->db(); }
+  rocksdb::ColumnFamilyHandle* handle(const std::string& family) const;
+  const std::map<std::string, rocksdb::ColumnFamilyHandle*>& handles() const { return handles_; }
+
+  [[nodiscard]] rocksdb::Status CreateFamily(const std::string& name);
+  [[nodiscard]] rocksdb::Status DropFamily(const std::string& name);
+
+  [[nodiscard]] rocksdb::Status OpenFollower(size_t i, Random* random);
+  // read_after_close: reads once more between Close and the end.
+  void CloseFollower(size_t i, bool read_after_close);
+  // Any thread, for those that may look at slots.
+  FollowerSlot& slot(size_t i) { return *slots_[i]; }
+  size_t slots() const { return slots_.size(); }
+  // The conductor and the readers of that follower.
+  Follower* follower(size_t i) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return slots_[i]->follower.get();
+  }
+
+  // The newest WAL on disk and its size; empty if there is none.
+  std::pair<std::string, uint64_t> NewestWal() const;
+  // Objects on the storage.
+  [[nodiscard]] rocksdb::Status ListObjects(std::vector<std::string>* names) const;
+
+  const SeedOptions& seed() const { return seed_; }
+  const std::string& directory() const { return directory_; }
+  static constexpr const char* kDatabase = "oracle";
+
+ private:
+  void AddCounts(const Follower& follower);
+
+  const SeedOptions& seed_;
+  const std::string directory_;
+  Verdict* const verdict_;
+  uint64_t lease_ms_;
+  std::shared_ptr<SharedStorage> storage_;
+  std::shared_ptr<ReplicationServer> server_;
+  int port_ = 0;
+  std::unique_ptr<Leader> leader_;
+  std::map<std::string, rocksdb::ColumnFamilyHandle*> handles_;
+  std::vector<std::unique_ptr<FollowerSlot>> slots_;
+};
+
+}  // namespace slipstream::oracle

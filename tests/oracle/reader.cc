@@ -1,0 +1,322 @@
+#include "tests/oracle/reader.h"
+
+#include <functional>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "tests/oracle/cluster.h"
+#include "tests/oracle/merge_operator.h"
+#include "tests/oracle/model.h"
+#include "tests/oracle/workload.h"
+
+namespace slipstream::oracle {
+namespace {
+
+using rocksdb::ReadOptions;
+using rocksdb::Slice;
+using rocksdb::Status;
+
+constexpr size_t kMaxHeld = 6;
+
+ReadOptions At(const rocksdb::Snapshot* snapshot) {
+  ReadOptions options;
+  options.snapshot = snapshot;
+  return options;
+}
+
+}  // namespace
+
+Reader::Reader(std::string name, const SeedOptions& seed, uint64_t random_seed, Follower* follower,
+               Verdict* verdict)
+    : name_(std::move(name)),
+      seed_(seed),
+      random_(random_seed),
+      follower_(follower),
+      verdict_(verdict) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+Reader::~Reader() {
+  stop_.Notify();
+  thread_.join();
+}
+
+void Reader::Fail(const std::string& what) {
+  const FollowerStats stats = follower_->stats();
+  verdict_->Fail(name_ + ": " + what + " (applied " + stats.applied.ToString() + ", rebuilds " +
+                 std::to_string(stats.rebuilds) + ", resyncs " + std::to_string(stats.resyncs) +
+                 ", reconnects " + std::to_string(stats.reconnects) + ")");
+}
+
+void Reader::Run() {
+  while (!stop_.HasBeenNotified() && !verdict_->failed()) {
+    CheckPosition();
+    switch (random_.Below(6)) {
+      case 0:
+        CheckStats();
+        break;
+      case 1:
+        if (held_.size() < kMaxHeld) Hold();
+        break;
+      case 2:
+        Recheck(random_.OneIn(4));
+        break;
+      default:
+        CheckInvariants();
+    }
+    ++verdict_->totals->reader_checks;
+    // Leaves time to those that are checked.
+    stop_.WaitForNotificationWithTimeout(absl::Microseconds(random_.Skewed(50, 20000)));
+  }
+  while (!held_.empty()) Recheck(true);
+}
+
+void Reader::CheckPosition() {
+  const Position now = follower_->position();
+  if (now < last_ || (now.epoch == last_.epoch && now.sequence < last_.sequence)) {
+    Fail("position went back from " + last_.ToString() + " to " + now.ToString());
+  }
+  last_ = now;
+}
+
+void Reader::CheckStats() {
+  constexpr uint64_t kImpossible = uint64_t{1} << 50;
+  const FollowerStats stats = follower_->stats();
+  for (const auto& [field, value] : std::initializer_list<std::pair<const char*, uint64_t>>{
+           {"lag_sequences", stats.lag_sequences},
+           {"lag_bytes", stats.lag_bytes},
+           {"lag_us", stats.lag_us},
+           {"staleness_us", stats.staleness_us},
+           {"live_generations", stats.live_generations},
+           {"rebuild_us", stats.rebuild_us},
+           {"image_bytes", stats.image_bytes},
+           {"memtable_bytes", stats.memtable_bytes},
+           {"receive_queue_bytes", stats.receive_queue_bytes}}) {
+    if (value > kImpossible) Fail(std::string(field) + " = " + std::to_string(value));
+  }
+  if (stats.live_generations == 0) Fail("live_generations = 0");
+  if (stats.received < stats.applied) {
+    Fail("received " + stats.received.ToString() + " is before applied " +
+         stats.applied.ToString());
+  }
+}
+
+bool Reader::ReadClass(const rocksdb::Snapshot* snapshot, char key_class,
+                       std::vector<Content>* content) {
+  content->resize(seed_.families);
+  const std::string prefix(1, key_class);
+  for (size_t i = 0; i < seed_.families; ++i) {
+    rocksdb::ColumnFamilyHandle* handle = follower_->GetColumnFamily(BaseFamily(i));
+    if (handle == nullptr) {
+      Fail("no column family " + BaseFamily(i));
+      return false;
+    }
+    std::unique_ptr<rocksdb::Iterator> it(follower_->db()->NewIterator(At(snapshot), handle));
+    for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
+      (*content)[i][it->key().ToString()] = EncodeColumns(it->columns());
+    }
+    if (!it->status().ok()) {
+      Fail("reading " + BaseFamily(i) + ": " + it->status().ToString());
+      return false;
+    }
+  }
+  return true;
+}
+
+void Reader::CheckInvariants() {
+  const rocksdb::Snapshot* snapshot = follower_->db()->GetSnapshot();
+  if (snapshot == nullptr) return Fail("GetSnapshot gave none");
+  ++verdict_->totals->snapshots;
+  switch (random_.Below(4)) {
+    case 0:
+      CheckAccounts(snapshot);
+      break;
+    case 1:
+      CheckPairs(snapshot);
+      break;
+    case 2:
+      CheckPoints(snapshot);
+      break;
+    default:
+      CheckGrowth(snapshot);
+  }
+  follower_->db()->ReleaseSnapshot(snapshot);
+}
+
+void Reader::CheckAccounts(const rocksdb::Snapshot* snapshot) {
+  std::vector<Content> content;
+  if (!ReadClass(snapshot, 'b', &content)) return;
+  for (size_t w = 0; w < seed_.writers; ++w) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < kAccounts; ++i) {
+      auto it = content[i % seed_.families].find(NumberedKey('b', w + 1, i));
+      if (it == content[i % seed_.families].end()) {
+        return Fail("account " + NumberedKey('b', w + 1, i) + " is missing at " +
+                    std::to_string(snapshot->GetSequenceNumber()));
+      }
+      sum += std::stoll(it->second.substr(1));
+    }
+    if (sum != kTotal) {
+      Fail("accounts of writer " + std::to_string(w + 1) + " add up to " + std::to_string(sum) +
+           ", expected " + std::to_string(kTotal) + ", at " +
+           std::to_string(snapshot->GetSequenceNumber()));
+    }
+  }
+}
+
+void Reader::CheckPairs(const rocksdb::Snapshot* snapshot) {
+  std::vector<Content> content;
+  if (!ReadClass(snapshot, 'p', &content)) return;
+  std::map<std::string, std::pair<std::string, std::string>> pairs;
+  for (Content& family : content) {
+    for (auto& [key, value] : family) {
+      const std::string name = key.substr(0, key.size() - 1);
+      (key.back() == 'a' ? pairs[name].first : pairs[name].second) = std::move(value);
+    }
+  }
+  for (const auto& [name, sides] : pairs) {
+    if (sides.first == sides.second) continue;
+    return Fail("pair " + name + " holds " + oracle::Describe(sides.first) + " and " +
+                oracle::Describe(sides.second) + " at " +
+                std::to_string(snapshot->GetSequenceNumber()));
+  }
+}
+
+void Reader::CheckGrowth(const rocksdb::Snapshot* snapshot) {
+  std::vector<Content> counters, markers;
+  if (!ReadClass(snapshot, 'c', &counters) || !ReadClass(snapshot, 'm', &markers)) return;
+  std::map<std::string, uint64_t> now;
+  for (size_t i = 0; i < counters.size(); ++i) {
+    for (const auto& [key, value] : counters[i]) {
+      if (!DecodeCount(Slice(value.data() + 1, value.size() - 1), &now[BaseFamily(i) + " " + key])) {
+        return Fail("counter " + key + " holds " + oracle::Describe(value));
+      }
+    }
+    for (const auto& [key, value] : markers[i]) {
+      now[BaseFamily(i) + " " + key] = std::stoull(value.substr(1));
+    }
+  }
+  const uint64_t epoch = follower_->position().epoch;
+  for (const auto& [key, before] : seen_) {
+    auto it = now.find(key);
+    const uint64_t value = it == now.end() ? 0 : it->second;
+    if (value >= before) continue;
+    // A new epoch may take back what the old one had. It is shown a moment before it is announced.
+    if (seed_.lost_tails) {
+      const absl::Time deadline = absl::Now() + absl::Seconds(10);
+      while (follower_->position().epoch == seen_epoch_ && absl::Now() < deadline) {
+        absl::SleepFor(absl::Milliseconds(1));
+      }
+      if (follower_->position().epoch != seen_epoch_) break;
+    }
+    Fail(key + " went down from " + std::to_string(before) + " to " + std::to_string(value) +
+         " at " + std::to_string(snapshot->GetSequenceNumber()));
+    break;
+  }
+  seen_ = std::move(now);
+  seen_epoch_ = epoch;
+}
+
+void Reader::CheckPoints(const rocksdb::Snapshot* snapshot) {
+  constexpr size_t kKeys = 20;
+  const std::string family = BaseFamily(random_.Below(seed_.families));
+  rocksdb::ColumnFamilyHandle* handle = follower_->GetColumnFamily(family);
+  if (handle == nullptr) return Fail("no column family " + family);
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < kKeys; ++i) {
+    keys.push_back(NumberedKey(random_.OneOf<char>({'k', 'c', 'e', 'i'}),
+                               random_.Below(seed_.writers + 1), random_.Below(seed_.keys)));
+  }
+  const std::vector<Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> values(kKeys);
+  std::vector<Status> statuses(kKeys);
+  follower_->db()->MultiGet(At(snapshot), handle, kKeys, slices.data(), values.data(),
+                            statuses.data());
+  for (size_t i = 0; i < kKeys; ++i) {
+    rocksdb::PinnableSlice value;
+    const Status s = follower_->db()->Get(At(snapshot), handle, keys[i], &value);
+    if (!s.ok() && !s.IsNotFound()) return Fail("Get " + keys[i] + ": " + s.ToString());
+    if (s.code() != statuses[i].code() ||
+        (s.ok() && value.ToStringView() != values[i].ToStringView())) {
+      return Fail(family + " " + keys[i] + ": Get gives " + s.ToString() + " " +
+                  oracle::Describe(value.ToStringView()) + ", MultiGet of the same snapshot " +
+                  statuses[i].ToString() + " " + oracle::Describe(values[i].ToStringView()));
+    }
+  }
+}
+
+Status Reader::Digest(rocksdb::Iterator* it, uint64_t* digest) {
+  *digest = 0;
+  const std::hash<std::string_view> hash;
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    *digest = *digest * 1000003 + hash(it->key().ToStringView());
+    *digest = *digest * 1000003 + hash(EncodeColumns(it->columns()));
+  }
+  return it->status();
+}
+
+void Reader::Hold() {
+  Held held;
+  held.family = BaseFamily(random_.Below(seed_.families));
+  rocksdb::ColumnFamilyHandle* handle = follower_->GetColumnFamily(held.family);
+  if (handle == nullptr) return Fail("no column family " + held.family);
+  const FollowerStats stats = follower_->stats();
+  held.rebuilds = stats.rebuilds;
+  held.reconnects = stats.reconnects;
+  held.epoch = stats.applied.epoch;
+  std::unique_ptr<rocksdb::Iterator> it;
+  if (random_.OneIn(2)) {
+    held.snapshot = follower_->db()->GetSnapshot();
+    it.reset(follower_->db()->NewIterator(At(held.snapshot), handle));
+  } else {
+    it.reset(follower_->db()->NewIterator(ReadOptions(), handle));
+  }
+  const Status s = Digest(it.get(), &held.digest);
+  if (!s.ok()) Fail("reading " + held.family + " to hold it: " + s.ToString());
+  if (held.snapshot == nullptr) held.iterator = std::move(it);
+  ++verdict_->totals->held;
+  held_.push_back(std::move(held));
+}
+
+void Reader::Recheck(bool release) {
+  if (held_.empty()) return;
+  std::swap(held_[random_.Below(held_.size())], held_.front());
+  Held& held = held_.front();
+  uint64_t digest = 0;
+  Status s;
+  if (held.snapshot != nullptr) {
+    rocksdb::ColumnFamilyHandle* handle = follower_->GetColumnFamily(held.family);
+    std::unique_ptr<rocksdb::Iterator> it(
+        follower_->db()->NewIterator(At(held.snapshot), handle));
+    s = Digest(it.get(), &digest);
+  } else {
+    s = Digest(held.iterator.get(), &digest);
+  }
+  const FollowerStats stats = follower_->stats();
+  const bool swapped = stats.rebuilds != held.rebuilds || stats.applied.epoch != held.epoch;
+  if (!s.ok()) {
+    // Files are kept for a follower that is connected, or was one lease ago.
+    const bool cut_off = stats.reconnects != held.reconnects || !stats.connected;
+    if (cut_off && (s.IsIOError() || s.IsNotFound() || s.IsPathNotFound())) {
+      ++verdict_->totals->lost_to_lease;
+      release = true;
+    } else {
+      Fail("reading held " + held.family + " again: " + s.ToString());
+    }
+  } else if (digest != held.digest) {
+    Fail(std::string("a held ") + (held.snapshot != nullptr ? "snapshot" : "iterator") + " of " +
+         held.family + " shows something else than before");
+  }
+  if (!release) return;
+  if (swapped) ++verdict_->totals->held_over_swap;
+  if (stats.applied.epoch != held.epoch) ++verdict_->totals->held_over_epoch;
+  Release(&held);
+  held_.pop_front();
+}
+
+void Reader::Release(Held* held) {
+  held->iterator.reset();
+  if (held->snapshot != nullptr) follower_->db()->ReleaseSnapshot(held->snapshot);
+}
+
+}  // namespace slipstream::oracle

@@ -1,0 +1,73 @@
+// A thread that reads one follower while the leader is written to, and checks what must hold at
+// every moment.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "rocksdb/db.h"
+#include "slipstream/follower.h"
+#include "tests/oracle/random.h"
+#include "tests/oracle/seed_options.h"
+#include "tests/oracle/verdict.h"
+
+namespace slipstream::oracle {
+
+// Lifetime: ends before its follower is closed.
+class Reader {
+ public:
+  Reader(std::string name, const SeedOptions& seed, uint64_t random_seed, Follower* follower,
+         Verdict* verdict);
+  // Lets go of everything that it holds, after reading it once more.
+  ~Reader();
+
+ private:
+  // Something that was read once and must not change.
+  struct Held {
+    const rocksdb::Snapshot* snapshot = nullptr;
+    std::unique_ptr<rocksdb::Iterator> iterator;  // or this
+    std::string family;
+    uint64_t digest = 0;
+    uint64_t rebuilds = 0;
+    uint64_t reconnects = 0;
+    uint64_t epoch = 0;
+  };
+
+  void Run();
+  void CheckPosition();
+  void CheckStats();
+  void CheckInvariants();
+  void CheckPoints(const rocksdb::Snapshot* snapshot);
+  void Hold();
+  void Recheck(bool release);
+  void Release(Held* held);
+  // Reads what begins with one class of keys in all base families.
+  using Content = std::map<std::string, std::string>;
+  bool ReadClass(const rocksdb::Snapshot* snapshot, char key_class, std::vector<Content>* content);
+  void CheckAccounts(const rocksdb::Snapshot* snapshot);
+  void CheckPairs(const rocksdb::Snapshot* snapshot);
+  void CheckGrowth(const rocksdb::Snapshot* snapshot);
+  rocksdb::Status Digest(rocksdb::Iterator* it, uint64_t* digest);
+  void Fail(const std::string& what);
+
+  const std::string name_;
+  const SeedOptions& seed_;
+  Random random_;
+  Follower* const follower_;
+  Verdict* const verdict_;
+  Position last_;
+  uint64_t seen_epoch_ = 0;
+  std::map<std::string, uint64_t> seen_;  // counters and markers
+  std::deque<Held> held_;
+  absl::Notification stop_;
+  std::thread thread_;
+};
+
+}  // namespace slipstream::oracle

@@ -1,0 +1,69 @@
+// Everything that one seed decides before it begins.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "rocksdb/options.h"
+#include "tests/oracle/random.h"
+
+namespace slipstream::oracle {
+
+// What the command line fixes for all seeds.
+struct RunOptions {
+  uint64_t operations = 4000;  // of all writers of a seed together
+  size_t followers = 2;
+  bool verbose = false;
+  bool keep = false;               // the directories
+  std::set<std::string> without;   // names of kinds of operations that are left out
+  std::set<std::string> with;      // names of those that are off by default
+
+  bool Allows(const std::string& kind) const { return without.count(kind) == 0; }
+};
+
+// Kinds of operations that RunOptions::without may name.
+const std::vector<std::string>& KindsThatCanBeLeftOut();
+// Kinds that RunOptions::with may name.
+const std::vector<std::string>& KindsThatAreOff();
+
+struct SeedOptions {
+  uint64_t seed = 0;
+  size_t families = 1;
+  size_t writers = 1;
+  size_t followers = 2;
+  size_t readers_per_follower = 2;
+  uint64_t keys = 100;  // in each class of each writer
+  std::vector<uint64_t> weights;  // of the operations, see workload.h
+  bool markers = true;            // every batch says how many its writer has written
+  bool lost_tails = false;        // a restart may find the end of the WAL missing
+  uint64_t big_value_percent = 0;
+
+  // RocksDB.
+  rocksdb::DBOptions db;
+  rocksdb::ColumnFamilyOptions family;
+  bool separate_wal_directory = false;
+  int follower_max_open_files = -1;
+
+  // Slipstream.
+  bool shared_server = false;
+  uint64_t replication_log_bytes = 0;
+  uint64_t max_batch_delay_us = 0;
+  uint64_t heartbeat_ms = 0;
+  uint64_t follower_lease_ms = 0;
+  uint64_t rebuild_flushed_bytes = 0;
+  uint64_t rebuild_interval_ms = 0;
+  uint64_t ack_interval_us = 0;
+  uint64_t receive_queue_bytes = 0;
+
+  std::string Describe() const;
+};
+
+SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run);
+
+// "default", "cf1", "cf2", ...
+std::string BaseFamily(size_t i);
+
+}  // namespace slipstream::oracle

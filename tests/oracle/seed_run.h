@@ -1,0 +1,70 @@
+// One seed from its first write to the last check.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/oracle/cluster.h"
+#include "tests/oracle/maintenance.h"
+#include "tests/oracle/model.h"
+#include "tests/oracle/random.h"
+#include "tests/oracle/reader.h"
+#include "tests/oracle/seed_options.h"
+#include "tests/oracle/verdict.h"
+#include "tests/oracle/workload.h"
+
+namespace slipstream::oracle {
+
+// The conductor: starts and pauses writers, restarts leader and followers, asks for checkpoints.
+// Threads: one; writers run on threads of their own during a phase, readers all the time.
+class SeedRun {
+ public:
+  // directory: exists and is empty.
+  SeedRun(const RunOptions& run, const SeedOptions& seed, std::string directory,
+          Verdict* verdict);
+  ~SeedRun();
+
+  // What is found goes to the verdict.
+  void Run();
+
+ private:
+  bool Begin();
+  // Writers write `operations` altogether while maintenance goes on.
+  // journals: of each writer, or null.
+  void Phase(uint64_t operations, std::vector<Writer::Journal>* journals);
+  // Starts followers that are closed, closes others.
+  void ChangeFollowers();
+  void RestartFollower(size_t i);
+  bool OpenFollower(size_t i);
+  void StartReaders(size_t i);
+
+  void RestartLeader();
+  // A phase that ends with a crash which loses the end of the newest WAL.
+  void LoseTail(uint64_t operations);
+  bool DamageWal(const std::pair<std::string, uint64_t>& before, std::string* saved,
+                 std::string* path);
+  bool ReopenDamaged(const std::string& saved, const std::string& path);
+  // Rebuilds the model from what the reopened leader says it has. Returns how many operations are
+  // lost.
+  uint64_t RewindModel(Model::Families base, const std::vector<uint64_t>& written_before,
+                       const std::vector<Writer::Journal>& journals);
+  void CheckOldPosition(const Position& old, uint64_t lost, const std::vector<uint64_t>& resets);
+  void End();
+
+  std::vector<Target> BaseTargets() const;
+  bool Check(const std::string& what, const rocksdb::Status& s);
+
+  const RunOptions& run_;
+  const SeedOptions& seed_;
+  Verdict* const verdict_;
+  Random random_;
+  Model model_;
+  Cluster cluster_;
+  Maintenance maintenance_;
+  std::vector<std::unique_ptr<Writer>> writers_;
+  // By slot of the follower.
+  std::vector<std::vector<std::unique_ptr<Reader>>> readers_;
+};
+
+}  // namespace slipstream::oracle

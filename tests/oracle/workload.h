@@ -1,0 +1,119 @@
+// The writers: what they write, in batches that keep invariants which readers can check.
+//
+// Keys are <class><writer>/<number>; a key is only ever written by its writer, so that what it
+// should hold does not depend on timing.
+//
+//   k  plain values and appended lists      e  entities and plain values
+//   s  written once, then single-deleted    c  counters, only ever increased
+//   p  pairs: p<w>/<i>a and p<w>/<i>b, in neighbouring column families, always hold the same
+//   b  accounts, one family after the other; those of a writer always add up to kTotal
+//   m  m<w> in the default column family: how many operations the writer has written
+//   i  written by ingestion alone
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "rocksdb/db.h"
+#include "rocksdb/write_batch.h"
+#include "tests/oracle/cluster.h"
+#include "tests/oracle/model.h"
+#include "tests/oracle/random.h"
+#include "tests/oracle/seed_options.h"
+#include "tests/oracle/verdict.h"
+
+namespace slipstream::oracle {
+
+enum class OperationKind : uint8_t {
+  kPut,
+  kDelete,
+  kSingle,
+  kCounter,
+  kAppend,
+  kDeleteRange,
+  kEmptyRange,
+  kEntity,
+  kPair,
+  kTransfer,
+  kNothing,
+  kSmallBatch,
+  kLargeBatch,
+  kCount_,
+};
+
+inline constexpr size_t kAccounts = 7;
+inline constexpr int64_t kTotal = 7000;
+
+std::string WriterPrefix(char key_class, size_t writer);
+std::string NumberedKey(char key_class, size_t writer, uint64_t number);
+
+// A column family that a writer may write to.
+struct Target {
+  std::string name;
+  rocksdb::ColumnFamilyHandle* handle = nullptr;
+};
+
+// A write batch together with what it means.
+class Batch {
+ public:
+  void Put(const Target& target, const std::string& key, const std::string& value);
+  void PutEntity(const Target& target, const std::string& key,
+                 const std::vector<std::pair<std::string, std::string>>& columns);
+  void Delete(const Target& target, const std::string& key);
+  void SingleDelete(const Target& target, const std::string& key);
+  void DeleteRange(const Target& target, const std::string& begin, const std::string& end);
+  void Merge(const Target& target, const std::string& key, const std::string& operand);
+  void Blob(const std::string& data) { batch_.PutLogData(data); }
+
+  rocksdb::WriteBatch* get() { return &batch_; }
+  const std::vector<Change>& changes() const { return changes_; }
+
+ private:
+  rocksdb::WriteBatch batch_;
+  std::vector<Change> changes_;
+};
+
+// Threads: one at a time.
+class Writer {
+ public:
+  Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* model, Verdict* verdict);
+
+  // Writes the accounts for the first time. targets: as for Run.
+  void OpenAccounts(const std::vector<Target>& targets);
+
+  // Writes `operations` batches. The first SeedOptions::families of the targets are the base ones.
+  // journal: gets what each operation changed, if it is not null.
+  using Journal = std::vector<std::vector<Change>>;
+  void Run(uint64_t operations, const std::vector<Target>& targets, Journal* journal);
+
+  // Operations written so far, and as the database says after it lost some.
+  uint64_t written() const { return written_; }
+  void Rewind(uint64_t written);
+
+ private:
+  void AddOne(OperationKind kind, const std::vector<Target>& targets, Batch* batch);
+  void AddSingle(const std::vector<Target>& targets, Batch* batch);
+  void AddAppend(const Target& target, Batch* batch);
+  void AddEntity(const Target& target, Batch* batch);
+  void AddPair(const std::vector<Target>& targets, Batch* batch);
+  void AddTransfer(const std::vector<Target>& targets, Batch* batch);
+  std::string Value();
+  rocksdb::Status Commit(const std::vector<Target>& targets, Batch* batch);
+  rocksdb::Status CommitAlone(const std::vector<Target>& targets, const Change& change,
+                              const rocksdb::WriteOptions& options);
+  void ReadOwnWrite(const Change& change);
+
+  const size_t id_;
+  const SeedOptions& seed_;
+  Cluster* const cluster_;
+  Model* const model_;
+  Verdict* const verdict_;
+  Random random_;
+  uint64_t written_ = 0;
+  uint64_t next_single_ = 0;
+  std::vector<std::pair<size_t, std::string>> singles_;  // base family, key
+  std::vector<int64_t> accounts_;
+};
+
+}  // namespace slipstream::oracle

@@ -1,0 +1,402 @@
+#include "lib/leader/replication_log.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <functional>
+#include <latch>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lib/core/coding.h"
+#include "lib/core/log_record_writer.h"
+#include "tests/unit/tapped_leader.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::Slice;
+using testing::FramesOf;
+using testing::LoggedFrame;
+using testing::RequireOk;
+
+constexpr LogFileId kWal{FrameFile::kWal, 4};
+constexpr LogFileId kManifest{FrameFile::kManifest, 5};
+constexpr uint64_t kChunkBytes = 1 << 20;
+
+// The byte at `offset` of a log file that tests write.
+char ByteAt(uint64_t offset) { return static_cast<char>((offset * 2654435761u) >> 13); }
+
+std::string BytesAt(uint64_t offset, size_t n) {
+  std::string bytes(n, '\0');
+  for (size_t i = 0; i < n; ++i) bytes[i] = ByteAt(offset + i);
+  return bytes;
+}
+
+TEST_CASE("replication_log: frames come back in the order of the calls", "[unit]") {
+  ReplicationLog log(7, 16 << 20);
+  log.AddFile({kManifest, 0, nullptr});
+  log.Append(kManifest, 0, "edit");
+  log.SetCurrent(5);
+  log.AddFile({kWal, 0, nullptr});
+  log.Append(kWal, 0, "abc");
+  log.AddObject({FrameFile::kTable, 9, 6, 1234});
+  log.AddObject({FrameFile::kBlob, 10, 7, 77});
+  log.Append(kWal, 3, "de");
+  const uint64_t removed = log.RemoveObject(9);
+  REQUIRE(removed == log.end());
+  log.RemoveFile(kWal);
+
+  std::vector<SharedBytes> memory;
+  const std::vector<LoggedFrame> frames = FramesOf(log, 0, &memory);
+  REQUIRE(frames.size() == 8);
+  auto check = [&](size_t i, FrameType type, FrameFile file, uint64_t number, uint64_t argument,
+                   const std::string& payload) {
+    INFO("frame " << i);
+    REQUIRE(frames[i].frame.type == type);
+    REQUIRE(frames[i].frame.file == file);
+    REQUIRE(frames[i].frame.number == number);
+    REQUIRE(frames[i].frame.argument == argument);
+    REQUIRE(frames[i].frame.payload.ToString() == payload);
+  };
+  auto number = [](uint64_t n) {
+    std::string bytes;
+    PutFixed64(&bytes, n);
+    return bytes;
+  };
+  check(0, FrameType::kLogAppend, FrameFile::kManifest, 5, 0, "edit");
+  check(1, FrameType::kCurrentSet, FrameFile::kManifest, 5, 0, "");
+  check(2, FrameType::kLogAppend, FrameFile::kWal, 4, 0, "abc");
+  check(3, FrameType::kObjectAdded, FrameFile::kTable, 9, 1234, number(6));
+  check(4, FrameType::kObjectAdded, FrameFile::kBlob, 10, 77, number(7));
+  check(5, FrameType::kLogAppend, FrameFile::kWal, 4, 3, "de");
+  check(6, FrameType::kObjectRemoved, FrameFile::kTable, 9, 0, "");
+  check(7, FrameType::kLogRemoved, FrameFile::kWal, 4, 0, "");
+  REQUIRE(frames[6].end == removed);
+  REQUIRE(frames.back().end == log.end());
+  REQUIRE(log.appends() == 4);
+}
+
+TEST_CASE("replication_log: what it does not know makes no frame", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.Append(kWal, 0, "bytes of no file");
+  log.RemoveFile(kWal);
+  REQUIRE(log.RemoveObject(3) == 0);
+  REQUIRE(log.end() == 0);
+  RequireOk(log.status());
+  SharedBytes bytes;
+  REQUIRE(log.Read(0, &bytes));
+  REQUIRE(bytes.bytes.empty());
+  REQUIRE_FALSE(log.Read(1, &bytes));
+}
+
+TEST_CASE("replication_log: every frame boundary can be read from, over chunks", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kWal, 0, nullptr});
+  uint64_t offset = 0;
+  // Sizes around a frame's limit, so that chunks end with gaps of many sizes.
+  for (int i = 0; i < 60; ++i) {
+    const size_t n = 1 + (static_cast<size_t>(i) * 77777) % (300 << 10);
+    log.Append(kWal, offset, BytesAt(offset, n));
+    offset += n;
+  }
+  REQUIRE(log.end() > 3 * kChunkBytes);
+  std::vector<SharedBytes> memory;
+  const std::vector<LoggedFrame> frames = FramesOf(log, 0, &memory);
+  REQUIRE(memory.size() > 3);
+  uint64_t expected = 0;
+  for (const LoggedFrame& logged : frames) {
+    REQUIRE(logged.frame.argument == expected);
+    REQUIRE(logged.frame.payload == Slice(BytesAt(expected, logged.frame.payload.size())));
+    expected += logged.frame.payload.size();
+
+    SharedBytes bytes;
+    REQUIRE(log.Read(logged.begin, &bytes));
+    Slice rest = bytes.bytes;
+    Frame frame;
+    RequireOk(DecodeFrame(&rest, &frame));
+    REQUIRE(frame.argument == logged.frame.argument);
+    REQUIRE(frame.payload == logged.frame.payload);
+  }
+  REQUIRE(expected == offset);
+  SharedBytes bytes;
+  REQUIRE(log.Read(log.end(), &bytes));
+  REQUIRE(bytes.bytes.empty());
+  REQUIRE_FALSE(log.Read(log.end() + 1, &bytes));
+}
+
+TEST_CASE("replication_log: a large append is cut into frames of the allowed size", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kWal, 0, nullptr});
+  const std::string large = BytesAt(0, 3 * kMaxFramePayload + 5);
+  log.Append(kWal, 0, large);
+  std::vector<SharedBytes> memory;
+  const std::vector<LoggedFrame> frames = FramesOf(log, 0, &memory);
+  REQUIRE(frames.size() == 4);
+  std::string joined;
+  for (const LoggedFrame& logged : frames) {
+    REQUIRE(logged.frame.argument == joined.size());
+    joined += logged.frame.payload.ToString();
+  }
+  REQUIRE(frames[3].frame.payload.size() == 5);
+  REQUIRE(joined == large);
+  REQUIRE(log.appends() == 1);
+  REQUIRE(log.Snapshot().files.at(0).size == large.size());
+}
+
+TEST_CASE("replication_log: memory stays below the limit and the oldest goes first", "[unit]") {
+  constexpr uint64_t kLimit = 4 * kChunkBytes;
+  ReplicationLog log(1, kLimit);
+  log.AddFile({kWal, 0, nullptr});
+  SharedBytes first;
+  uint64_t offset = 0;
+  uint64_t second_frame = 0;
+  uint64_t last_begin = 0;
+  for (int i = 0; i < 100; ++i) {
+    const std::string piece = BytesAt(offset, 100 << 10);
+    last_begin = log.end();
+    log.Append(kWal, offset, piece);
+    if (i == 0) {
+      REQUIRE(log.Read(0, &first));
+      second_frame = log.end();
+    }
+    offset += piece.size();
+    REQUIRE(log.memory_bytes() <= kLimit);
+  }
+  SharedBytes bytes;
+  REQUIRE_FALSE(log.Read(0, &bytes));
+  REQUIRE(bytes.owner == nullptr);
+  REQUIRE_FALSE(log.Read(second_frame, &bytes));
+  REQUIRE(log.Read(last_begin, &bytes));
+  // What a stream still sends stays in memory for it.
+  Frame frame;
+  RequireOk(DecodeFrame(&first.bytes, &frame));
+  REQUIRE(frame.payload == Slice(BytesAt(0, 100 << 10)));
+}
+
+TEST_CASE("replication_log: a snapshot names what there is at its offset", "[unit]") {
+  ReplicationLog log(3, 16 << 20);
+  log.AddFile({kManifest, 100, nullptr});
+  log.AddFile({kWal, 0, nullptr});
+  log.AddFile({{FrameFile::kWal, 3}, 50, nullptr});
+  log.Append(kWal, 0, "0123456789");
+  log.Append(kManifest, 100, "edit");
+  log.SetCurrent(5);
+  log.AddObject({FrameFile::kTable, 9, 2, 1234});
+  log.AddObject({FrameFile::kTable, 11, 3, 5});
+  log.RemoveObject(9);
+  log.RemoveFile({FrameFile::kWal, 3});
+  const ImageSnapshot snapshot = log.Snapshot();
+  log.Append(kWal, 10, "later");
+  log.RemoveObject(11);
+
+  REQUIRE(snapshot.offset < log.end());
+  REQUIRE(snapshot.current_manifest == 5);
+  REQUIRE(snapshot.files.size() == 2);
+  REQUIRE(snapshot.files[0].id == kWal);
+  REQUIRE(snapshot.files[0].size == 10);
+  REQUIRE(snapshot.files[1].id == kManifest);
+  REQUIRE(snapshot.files[1].size == 104);
+  REQUIRE(snapshot.objects.size() == 1);
+  REQUIRE(snapshot.objects[0].number == 11);
+  REQUIRE(snapshot.objects[0].epoch == 3);
+  REQUIRE(log.object_count() == 0);
+}
+
+TEST_CASE("replication_log: a file that is created again begins at 0", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kWal, 70, nullptr});
+  log.AddFile({kWal, 0, nullptr});
+  log.Append(kWal, 0, "x");
+  RequireOk(log.status());
+  REQUIRE(log.Snapshot().files.at(0).size == 1);
+}
+
+TEST_CASE("replication_log: a file that recovery cuts goes on from there", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kWal, 70, nullptr});
+  log.Truncate(kWal, 60);
+  log.Truncate(kWal, 65);  // a cut never lengthens
+  REQUIRE(log.Snapshot().files.at(0).size == 60);
+  log.Append(kWal, 60, "x");
+  RequireOk(log.status());
+}
+
+TEST_CASE("replication_log: an append at another offset stops the log", "[unit]") {
+  for (const uint64_t offset : {2, 4, 1000}) {
+    ReplicationLog log(1, 16 << 20);
+    log.AddFile({kWal, 0, nullptr});
+    log.Append(kWal, 0, "abc");
+    const uint64_t end = log.end();
+    log.Append(kWal, offset, "d");
+    REQUIRE(log.status().IsCorruption());
+    REQUIRE(log.end() == end);
+    log.Append(kWal, 3, "d");
+    REQUIRE(log.end() == end);
+  }
+}
+
+TEST_CASE("replication_log: nothing is recorded after a break", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kWal, 0, nullptr});
+  log.Append(kWal, 0, "abc");
+  log.AddObject({FrameFile::kTable, 9, 1, 10});
+  const uint64_t end = log.end();
+  log.Break(rocksdb::Status::IOError("first"));
+  log.Break(rocksdb::Status::IOError("second"));
+  log.Append(kWal, 3, "def");
+  log.SetCurrent(8);
+  log.AddObject({FrameFile::kTable, 10, 1, 10});
+  log.RemoveFile(kWal);
+  log.RemoveObject(9);
+  REQUIRE(log.end() == end);
+  REQUIRE(log.status().ToString().find("first") != std::string::npos);
+  const ImageSnapshot snapshot = log.Snapshot();
+  REQUIRE(snapshot.files.size() == 1);
+  REQUIRE(snapshot.files[0].size == 3);
+  REQUIRE(snapshot.objects.size() == 1);
+  REQUIRE(snapshot.current_manifest == 0);
+  // What was recorded before can still be read.
+  std::vector<SharedBytes> memory;
+  REQUIRE(FramesOf(log, 0, &memory).size() == 2);
+}
+
+TEST_CASE("replication_log: a removal after a break lies beyond every cut", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddObject({FrameFile::kTable, 9, 1, 10});
+  log.Break(rocksdb::Status::IOError("disk"));
+  // A follower that has all of the log never hears of the removal: it needs the object.
+  REQUIRE(log.RemoveObject(9) > log.end());
+}
+
+TEST_CASE("replication_log: the first sequence number is that of the first WAL record", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kWal, 0, nullptr});
+  log.AddFile({kManifest, 0, nullptr});
+  std::string batch;
+  PutFixed64(&batch, 4711);
+  PutFixed32(&batch, 1);
+  std::string record;
+  LogRecordWriter().AddRecord(batch, &record);
+  log.Append(kManifest, 0, record);
+  REQUIRE(log.first_sequence() == 0);
+  log.Append(kWal, 0, record);
+  REQUIRE(log.first_sequence() == 4711);
+}
+
+TEST_CASE("replication_log: a wait ends when the log grows", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kWal, 0, nullptr});
+  // Growth that was there before the wait.
+  log.Append(kWal, 0, "a");
+  log.WaitForGrowth(0, absl::InfiniteDuration());
+  // Growth during it. Whichever thread comes first, the wait must end.
+  for (uint64_t i = 1; i < 200; ++i) {
+    const uint64_t seen = log.end();
+    std::latch start(2);
+    std::thread writer([&] {
+      start.arrive_and_wait();
+      log.Append(kWal, i, "b");
+    });
+    start.arrive_and_wait();
+    while (log.end() == seen) log.WaitForGrowth(seen, absl::InfiniteDuration());
+    writer.join();
+  }
+}
+
+TEST_CASE("replication_log: a wake ends the next wait, once", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.Wake();
+  log.WaitForGrowth(0, absl::InfiniteDuration());
+  log.Wake();
+  log.Pause(absl::InfiniteDuration());
+  // It is used up: these end by their timeout.
+  log.WaitForGrowth(0, absl::ZeroDuration());
+  log.Pause(absl::ZeroDuration());
+
+  for (int i = 0; i < 100; ++i) {
+    std::latch start(2);
+    std::thread waker([&] {
+      start.arrive_and_wait();
+      log.Wake();
+    });
+    start.arrive_and_wait();
+    if (i % 2 == 0) {
+      log.Pause(absl::InfiniteDuration());
+    } else {
+      log.WaitForGrowth(0, absl::InfiniteDuration());
+    }
+    waker.join();
+  }
+}
+
+TEST_CASE("replication_log: every other change wakes a wait too", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kWal, 0, nullptr});
+  log.AddObject({FrameFile::kTable, 9, 1, 10});
+  const std::vector<std::function<void()>> changes = {
+      [&] { log.SetCurrent(3); }, [&] { log.AddObject({FrameFile::kTable, 10, 1, 10}); },
+      [&] { log.RemoveObject(9); }, [&] { log.RemoveFile(kWal); }};
+  for (const auto& change : changes) {
+    const uint64_t seen = log.end();
+    std::thread waiter([&] {
+      while (log.end() == seen) log.WaitForGrowth(seen, absl::InfiniteDuration());
+    });
+    change();
+    waiter.join();
+  }
+}
+
+TEST_CASE("replication_log: a reader sees every byte behind concurrent writers", "[unit]") {
+  ReplicationLog log(1, 64 << 20);
+  constexpr uint64_t kFiles = 3;
+  constexpr uint64_t kBytesPerFile = 4 << 20;
+  for (uint64_t n = 1; n <= kFiles; ++n) log.AddFile({{FrameFile::kWal, n}, 0, nullptr});
+  std::vector<std::thread> writers;
+  for (uint64_t n = 1; n <= kFiles; ++n) {
+    writers.emplace_back([&log, n] {
+      uint64_t offset = 0;
+      for (uint64_t i = n; offset < kBytesPerFile; ++i) {
+        // Mostly small, sometimes more than a frame.
+        const size_t n_bytes = i % 97 == 0 ? 300000 : 1 + i * 37 % 3000;
+        log.Append({FrameFile::kWal, n}, offset, BytesAt(offset, n_bytes));
+        offset += n_bytes;
+      }
+      log.RemoveFile({FrameFile::kWal, n});
+    });
+  }
+  std::vector<uint64_t> sizes(kFiles + 1, 0);
+  uint64_t cursor = 0;
+  bool good = true;
+  for (uint64_t open = kFiles; open > 0 && good;) {
+    SharedBytes bytes;
+    good = log.Read(cursor, &bytes);
+    if (good && bytes.bytes.empty()) {
+      log.WaitForGrowth(cursor, absl::InfiniteDuration());
+      continue;
+    }
+    cursor += bytes.bytes.size();
+    while (good && !bytes.bytes.empty()) {
+      Frame frame;
+      good = DecodeFrame(&bytes.bytes, &frame).ok();
+      if (!good) break;
+      if (frame.type == FrameType::kLogRemoved) {
+        --open;
+        continue;
+      }
+      uint64_t& size = sizes[frame.number];
+      good = frame.argument == size;
+      for (size_t i = 0; i < frame.payload.size() && good; ++i) {
+        good = frame.payload[i] == ByteAt(size + i);
+      }
+      size += frame.payload.size();
+    }
+  }
+  for (std::thread& writer : writers) writer.join();
+  REQUIRE(good);
+  REQUIRE(cursor == log.end());
+  for (uint64_t n = 1; n <= kFiles; ++n) REQUIRE(sizes[n] >= kBytesPerFile);
+}
+
+}  // namespace
+}  // namespace slipstream
