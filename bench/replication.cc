@@ -70,33 +70,37 @@ void Describe(CLI::App* app, Options* o) {
                                              {"followers", Side::kFollowers},
                                              {"secondary", Side::kSecondary}};
   ReplicationLoad& load = o->round.load;
-  const auto range = [](double low, double high) { return CLI::Range(low, high); };
+  const auto range = [](uint64_t low, uint64_t high) {
+    return CLI::Range(low, high).description(std::to_string(low) + " to " + std::to_string(high));
+  };
   app->add_option("--rate", load.rate, "keys written per second; 0 = as fast as possible")
-      ->check(range(0, 1e7));
-  app->add_option("--batch", load.batch, "keys in a write")->check(range(1, 1e5));
-  app->add_option("--keys", load.key_space, "different keys, of 16 bytes")->check(range(1, 1e10));
+      ->check(range(0, 10'000'000));
+  app->add_option("--batch", load.batch, "keys in a write")->check(range(1, 100'000));
+  app->add_option("--keys", load.key_space, "different keys, of 16 bytes")
+      ->check(range(1, 10'000'000'000));
   app->add_option("--value-bytes", load.value_bytes, "size of a value")->check(range(0, 1 << 20));
   app->add_option("--write-buffer-mib", o->write_buffer_mib, "write_buffer_size, in MiB")
       ->check(range(1, 4096));
   app->add_option("--preload", load.preload, "keys written and flushed before each round")
-      ->check(range(0, 1e9));
+      ->check(range(0, 1'000'000'000));
   app->add_option("--seed", load.seed, "of the random keys and values");
   app->add_option("--rounds", o->rounds, "rounds")->check(range(1, 1000));
   app->add_option("--seconds", o->seconds, "length of a round, for each side")
-      ->check(range(0.1, 600));
+      ->check(CLI::Range(0.1, 600.0).description("0.1 to 600"));
   app->add_option("--followers", o->round.followers, "follower processes")->check(range(1, 64));
   app->add_option("--batch-delay-us", o->round.max_batch_delay_us,
                   "LeaderOptions::max_batch_delay_us")
-      ->check(range(0, 100000));
+      ->check(range(0, 100'000));
   app->add_option("--look-us", o->round.look_us,
                   "pause between a follower's looks at the marker (nanosleep); 0 = a tight loop")
-      ->check(range(0, 1e6));
+      ->check(range(0, 1'000'000));
   app->add_option("--catch-up-us", o->round.catch_up_us,
                   "period of a secondary's TryCatchUpWithPrimary")
-      ->check(range(1, 1e6));
+      ->check(range(1, 1'000'000));
   app->add_option("--sides", o->sides, "only these, as a comma-separated list")
       ->delimiter(',')
-      ->transform(CLI::CheckedTransformer(sides, CLI::ignore_case))
+      ->transform(CLI::CheckedTransformer(sides, CLI::ignore_case).description(""))
+      ->type_name("LIST")
       ->default_str("plain,leader,followers,secondary");
   app->add_option("--json", o->json_file, "where all numbers go");
   app->add_flag("--quick", o->quick, "one round of one second: does it work at all");
@@ -182,9 +186,8 @@ Status RunAll(const Options& o, ReplicationReport* report) {
 
 int RunParent(const Options& o, std::vector<std::string> command_line) {
   CatchSignals();
-  // Now rather than after minutes of work.
-  std::ofstream json_file(o.json_file);
-  if (!json_file) {
+  // Asked now rather than after minutes of work; what is there stays until then.
+  if (!std::ofstream(o.json_file, std::ios::app)) {
     std::cerr << "bench_replication: " << o.json_file << ": " << strerror(errno) << "\n";
     return kExitFailure;
   }
@@ -199,6 +202,8 @@ int RunParent(const Options& o, std::vector<std::string> command_line) {
             << versions["compiler"].get<std::string>() << ", "
             << versions["build_type"].get<std::string>() << std::endl;
   const Status s = RunAll(o, &report);
+  std::error_code ignored;
+  if (!s.ok() && fs::file_size(o.json_file, ignored) == 0) fs::remove(o.json_file, ignored);
   if (s.IsIncomplete()) {
     std::cerr << "bench_replication: interrupted\n";
     return kExitInterrupted;
@@ -210,6 +215,7 @@ int RunParent(const Options& o, std::vector<std::string> command_line) {
   std::cout << "\n";
   report.PrintTable(std::cout);
   std::cout << "\n" << kMethod;
+  std::ofstream json_file(o.json_file);
   json_file << report.ToJson().dump(2) << "\n";
   json_file.close();
   if (!json_file) {

@@ -71,7 +71,7 @@ absl::Duration Applier::IdleTimeout() const {
 void Applier::Fail(const Status& status) {
   if (stopping_) return;
   failed_ = true;
-  progress_->SetStatus(status);
+  progress_->SetApplyStatus(status);
   on_error_(status);
 }
 
@@ -302,7 +302,7 @@ Status Applier::MaybePublish(bool wait) {
   if (!built) return Status::OK();
   if (!built->status.ok()) {
     // The current generation is as good as before; the next one is cut later.
-    progress_->SetStatus(built->status);
+    progress_->SetApplyStatus(built->status);
     retry_build_at_us_ = SteadyMicros() + kRetryBuildUs;
     return Status::OK();
   }
@@ -333,7 +333,7 @@ Status Applier::Publish(GenerationBuilder::Built built) {
   counters_.rebuild_us += built.micros;
   if (!first) ++counters_.rebuilds;
   image_->objects()->Prune(generations_->OldestCut({}));
-  progress_->SetStatus(Status::OK());
+  progress_->SetApplyStatus(Status::OK());
   const Position applied{image_->epoch(), image_->offset(), sequence};
   if (!new_epoch) {
     progress_->Applied(applied);

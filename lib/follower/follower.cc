@@ -145,7 +145,7 @@ void FollowerImpl::OnApplierError(const Status& status) {
     absl::MutexLock lock(&mutex_);
     open_error_ = status;
   }
-  receiver_->Restart();
+  receiver_->Restart(status);
 }
 
 Status FollowerImpl::Open(std::vector<ColumnFamilyHandle*>* handles) {

@@ -169,6 +169,7 @@ Status Image::Append(const Frame& frame, const RecordSink& sink, Effect* effect)
 
 Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink) {
   if (file->damaged) return Status::OK();
+  Status refused;  // by the sink, which is no damage
   Status s = file->reader->Feed(frame.payload, [&](Slice record, uint64_t end) {
     BatchHeader header;
     Status decoded = DecodeBatchHeader(record, &header);
@@ -177,13 +178,14 @@ Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink)
       file->last_sequence = header.sequence + header.count - 1;
       highest_wal_sequence_ = std::max(highest_wal_sequence_, file->last_sequence);
     }
-    return sink(record, end);
+    refused = sink(record, end);
+    return refused;
   });
   // What an earlier process left half written is RocksDB's to judge, when a generation is opened;
   // behind the last record of an older WAL nothing is ever added.
   const bool older = files_.upper_bound({FrameFile::kWal, frame.number}) !=
                      files_.lower_bound({FrameFile::kManifest, 0});
-  if (s.IsCorruption() && older) {
+  if (!s.ok() && refused.ok() && older) {
     file->damaged = true;
     return Status::OK();
   }

@@ -47,10 +47,20 @@ void Progress::SetConnected(bool connected) {
   connected_ = connected;
 }
 
-void Progress::SetStatus(const Status& status) {
+void Progress::SetStreamStatus(const Status& status) {
   absl::MutexLock lock(&mutex_);
-  status_ = status;
+  stream_status_ = status;
   changed_.SignalAll();
+}
+
+void Progress::SetApplyStatus(const Status& status) {
+  absl::MutexLock lock(&mutex_);
+  apply_status_ = status;
+  changed_.SignalAll();
+}
+
+Status Progress::StatusLocked() const {
+  return apply_status_.ok() ? stream_status_ : apply_status_;
 }
 
 void Progress::ForgetShownLocked() {
@@ -144,7 +154,7 @@ Status Progress::WaitForFreshness(uint64_t max_staleness_us, uint64_t timeout_us
 
 Status Progress::status() const {
   absl::MutexLock lock(&mutex_);
-  return status_;
+  return StatusLocked();
 }
 
 void Progress::Fill(FollowerStats* stats) const {
@@ -165,7 +175,7 @@ void Progress::Fill(FollowerStats* stats) const {
     stats->lag_us = now_us - ahead_.front().arrived_us;
   }
   stats->staleness_us = StalenessLocked(now_us);
-  stats->status = status_;
+  stats->status = StatusLocked();
 }
 
 void Progress::Fill(Ack* ack) const {

@@ -24,10 +24,12 @@ class Progress {
   void LeaderAt(const Position& leader, uint64_t now_us);
   void Received(const Position& received);
   void SetConnected(bool connected);
-  // Why there is no progress at present, or OK.
-  void SetStatus(const rocksdb::Status& status);
+  // Why there is no stream at present, or OK.
+  void SetStreamStatus(const rocksdb::Status& status);
 
   // ---- Told by the applier.
+  // Why what arrives cannot be shown, or OK.
+  void SetApplyStatus(const rocksdb::Status& status);
   // Reads show everything up to here.
   void Applied(const Position& applied);
   // The first generation of a new epoch shows `applied`. Returns what was taken back, if anything.
@@ -37,6 +39,7 @@ class Progress {
   Position applied() const;
   rocksdb::Status WaitFor(const Position& position, uint64_t timeout_us);
   rocksdb::Status WaitForFreshness(uint64_t max_staleness_us, uint64_t timeout_us);
+  // The applier's trouble if it has any, else the stream's.
   rocksdb::Status status() const;
   void Fill(FollowerStats* stats) const;
   // What an acknowledgement says.
@@ -55,6 +58,7 @@ class Progress {
   // kOk: covered; kTimedOut: not yet; kAborted: never.
   rocksdb::Status::Code CoveredLocked(const Position& position) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  rocksdb::Status StatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetShownLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t StalenessLocked(uint64_t now_us) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -74,7 +78,8 @@ class Progress {
   uint64_t fresh_at_us_ ABSL_GUARDED_BY(mutex_) = 0;  // reads show what the leader had then
   bool connected_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  rocksdb::Status status_ ABSL_GUARDED_BY(mutex_);
+  rocksdb::Status stream_status_ ABSL_GUARDED_BY(mutex_);
+  rocksdb::Status apply_status_ ABSL_GUARDED_BY(mutex_);
   uint64_t version_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -47,8 +47,9 @@ void Receiver::Stop() {
   if (keeper_.joinable()) keeper_.join();
 }
 
-void Receiver::Restart() {
+void Receiver::Restart(const Status& why) {
   absl::MutexLock lock(&mutex_);
+  restart_reason_ = why;
   if (stream_ != nullptr) stream_->Cancel();
 }
 
@@ -66,16 +67,18 @@ void Receiver::ReceiveLoop() {
   absl::Duration backoff = kFirstBackoff;
   for (;;) {
     Status s = Receive();
-    bool welcomed;
+    bool worked;
     {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
-      welcomed = std::exchange(welcomed_, false);
+      worked = std::exchange(welcomed_, false) && restart_reason_.ok();
+      if (!restart_reason_.ok()) s = std::exchange(restart_reason_, Status::OK());
       last_error_ = s;
     }
     progress_->SetConnected(false);
-    progress_->SetStatus(s);
-    backoff = welcomed ? kFirstBackoff : std::min(backoff * 2, kLastBackoff);
+    progress_->SetStreamStatus(s);
+    // What this follower cannot apply is not asked for again and again at full speed.
+    backoff = worked ? kFirstBackoff : std::min(backoff * 2, kLastBackoff);
     absl::MutexLock lock(&mutex_);
     if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), backoff)) return;
     reconnects_.fetch_add(1, std::memory_order_relaxed);
@@ -134,7 +137,7 @@ Status Receiver::Receive() {
         break;
       }
       progress_->SetConnected(true);
-      progress_->SetStatus(Status::OK());
+      progress_->SetStreamStatus(Status::OK());
       absl::MutexLock lock(&mutex_);
       welcomed_ = true;
     }

@@ -41,8 +41,8 @@ class Receiver {
   void Start();
   // REQUIRES: the queue was stopped.
   void Stop();
-  // The present stream is of no use: a new one is opened. Any thread.
-  void Restart();
+  // The present stream is of no use, for this reason: a new one is opened. Any thread.
+  void Restart(const rocksdb::Status& why);
 
   // Why the last stream ended; OK before.
   rocksdb::Status last_error() const;
@@ -72,6 +72,7 @@ class Receiver {
   FollowerStream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool welcomed_ ABSL_GUARDED_BY(mutex_) = false;
+  rocksdb::Status restart_reason_ ABSL_GUARDED_BY(mutex_);  // of the present stream
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   rocksdb::Status last_error_ ABSL_GUARDED_BY(mutex_);
 };

@@ -50,9 +50,12 @@ void FollowerTable::Sent(const std::string& id, uint64_t stream, const Position&
   }
 }
 
-void FollowerTable::ImageSent(const std::string& id, uint64_t stream) {
+void FollowerTable::ImageSent(const std::string& id, uint64_t stream, uint64_t bytes) {
   absl::MutexLock lock(&mutex_);
-  if (IsPresentLocked(id, stream)) ++counters_[id].images_sent;
+  if (!IsPresentLocked(id, stream)) return;
+  Counters& c = counters_[id];
+  ++c.images_sent;
+  c.bytes_sent += bytes;
 }
 
 std::optional<Position> FollowerTable::OldestPin() {

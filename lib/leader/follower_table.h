@@ -30,7 +30,8 @@ class FollowerTable {
   // A message up to `end` was handed to the transport at `now_us`.
   void Sent(const std::string& id, uint64_t stream, const Position& end, uint64_t bytes,
             uint64_t now_us);
-  void ImageSent(const std::string& id, uint64_t stream);
+  // An image of so many bytes of log files was begun.
+  void ImageSent(const std::string& id, uint64_t stream, uint64_t bytes);
 
   // Drops those whose lease is over; then the oldest pin of the others.
   std::optional<Position> OldestPin();

@@ -144,7 +144,8 @@ uint64_t ReplicationLog::RemoveObject(uint64_t number) {
       AppendFrameLocked({FrameType::kObjectRemoved, it->second.file, number, 0, Slice()});
       objects_.erase(it);
     }
-    after = next_;
+    // After a break no follower hears of the removal: each goes on needing the object.
+    after = broken_.ok() ? next_ : UINT64_MAX;
   }
   Publish();
   return after;

@@ -57,7 +57,8 @@ class ReplicationLog {
   void RemoveFile(const LogFileId& id);
   void SetCurrent(uint64_t manifest);
   void AddObject(const ObjectInfo& object);
-  // Returns the offset behind the removal's frame.
+  // Returns the offset behind the removal's frame; UINT64_MAX after a break, which no cut of this
+  // epoch reaches.
   uint64_t RemoveObject(uint64_t number);
 
   // A log file could not be written: what followers have may not be what the leader keeps. Nothing

@@ -112,7 +112,7 @@ void StreamSession::SendImageStart() {
   begin.files = wanted;
   begin.bytes = plan_.bytes;
   phase_ = Phase::kImageFiles;
-  context_->followers->ImageSent(follower_id_, stream_number_);
+  context_->followers->ImageSent(follower_id_, stream_number_, plan_.bytes);
   stream_->SendImageBegin(begin);
 }
 

@@ -2,6 +2,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
+
 #include "lib/wire/conversions.h"
 #include "lib/wire/grpc_status.h"
 #include "slipstream/v1/replication.grpc.pb.h"
@@ -86,17 +88,24 @@ class GrpcTransport : public FollowerTransport {
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    stub_ = v1::Replication::NewStub(grpc::CreateCustomChannel(
+    channel_ = grpc::CreateCustomChannel(
         address, credentials != nullptr ? credentials : grpc::InsecureChannelCredentials(),
-        arguments));
+        arguments);
+    stub_ = v1::Replication::NewStub(channel_);
   }
 
   std::unique_ptr<FollowerStream> Open(const Hello& hello) override {
+    // A call on a channel that failed to connect before fails at once, and between calls nobody
+    // polls the socket of the next attempt: without this wait gRPC would notice only every five
+    // seconds that the leader is back. Its result does not matter, as the call tells why it failed.
+    constexpr std::chrono::milliseconds kConnectWait(100);
+    channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectWait);
     return std::make_unique<GrpcFollowerStream>(stub_.get(), address_, hello);
   }
 
  private:
   const std::string address_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Replication::Stub> stub_;
 };
 

@@ -124,6 +124,7 @@ TEST_CASE("image: a transfer and what follows it open to what the leader showed"
   leader.Open(BusyOptions(), {"a", "b"});
   LeaderHistory history(&leader, seed);
   for (int i = 0; i < 60; ++i) history.Step();
+  history.StepPut();
 
   const ImageTransfer transfer = TransferOf(1, leader.log()->Snapshot());
   std::unique_ptr<Image> image = ImageOf(transfer, leader.MakeWelcome());
@@ -136,7 +137,7 @@ TEST_CASE("image: a transfer and what follows it open to what the leader showed"
   CheckEveryBoundary(image.get(), frames, history.states(), &parts);
   REQUIRE(Difference(OpenAndRead(image->Cut(), &parts), history.states().back()) == "");
   // A cut does not move with the image.
-  REQUIRE(Difference(OpenAndRead(early, &parts), history.states()[60]) == "");
+  REQUIRE(Difference(OpenAndRead(early, &parts), history.states()[61]) == "");
 }
 
 TEST_CASE("image: what a follower holds is completed by what it misses alone", "[unit]") {
@@ -153,6 +154,7 @@ TEST_CASE("image: what a follower holds is completed by what it misses alone", "
       ImageOf(TransferOf(1, leader.log()->Snapshot()), leader.MakeWelcome());
   for (int round = 0; round < 12; ++round) {
     for (int i = 0; i < 8; ++i) history.Step();
+    history.StepPut();
     const std::vector<LogFileSize> held = image->Sizes();
     const ImageTransfer rest = TransferOf(1, leader.log()->Snapshot(), held);
     REQUIRE_FALSE(rest.begin.from_scratch);

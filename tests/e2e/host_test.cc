@@ -1,0 +1,212 @@
+// Hosts that bring their own: databases, transactions, servers.
+#include <grpcpp/grpcpp.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "rocksdb/utilities/optimistic_transaction_db.h"
+#include "rocksdb/utilities/transaction_db.h"
+#include "slipstream/replication_server.h"
+#include "tests/e2e/local_cluster.h"
+#include "tests/e2e/mixed_load.h"
+
+namespace slipstream::testing {
+namespace {
+
+using rocksdb::WriteOptions;
+
+size_t LocalTables(const std::string& path) {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    if (entry.path().extension() == ".sst") ++count;
+  }
+  return count;
+}
+
+// A database that RocksDB itself opened by way of a Leader.
+template <typename DB>
+struct HostedDatabase {
+  ~HostedDatabase() {
+    for (rocksdb::ColumnFamilyHandle* family : families) delete family;
+    if (leader != nullptr) RequireOk(leader->Close());
+    delete db;
+  }
+
+  void RequireEqual(const LocalFollower& follower) const {
+    RequireOk(follower.follower->WaitFor(leader->position(), kPatienceUs));
+    ContentDigest digest;
+    RequireOk(DigestOf(db, families, nullptr, &digest));
+    REQUIRE(follower.Digest() == digest);
+  }
+
+  std::unique_ptr<Leader> leader;  // outlives db
+  DB* db = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+};
+
+// Commits, rolls back, commits again with a flush between, and compares. `begin` makes a
+// transaction.
+template <typename DB, typename Begin>
+void RequireTransactionsReplicate(const LocalCluster& cluster, HostedDatabase<DB>* host,
+                                  Begin begin) {
+  LocalFollower follower = cluster.StartFollower(cluster.follower_options(host->leader->port()));
+  for (int i = 0; i < 20; ++i) {
+    std::unique_ptr<rocksdb::Transaction> committed(begin());
+    RequireOk(committed->Put(host->families[0], "a", std::to_string(i)));
+    RequireOk(committed->Put(host->families[1], "a" + std::to_string(i), "1"));
+    RequireOk(committed->Merge(host->families[2], "n", "1"));
+    std::unique_ptr<rocksdb::Transaction> dropped(begin());
+    RequireOk(dropped->Put(host->families[0], "dropped", "1"));
+    RequireOk(dropped->Rollback());
+    RequireOk(committed->Commit());
+    if (i % 7 == 3) RequireOk(host->db->Flush(rocksdb::FlushOptions(), host->families));
+    RequireOk(host->db->Put(WriteOptions(), "plain", std::to_string(i)));
+    host->RequireEqual(follower);
+  }
+  CHECK(follower.Get(0, "a") == "19");
+  CHECK(follower.Get(2, "n") == "20");
+  CHECK(follower.Get(0, "dropped") == "(not found)");
+  LocalFollower late = cluster.StartFollower(cluster.follower_options(host->leader->port()));
+  host->RequireEqual(late);
+  CHECK(follower.follower->stats().resyncs == 0);
+}
+
+}  // namespace
+
+TEST_CASE("host: an existing ordinary database is taken over", "[e2e]") {
+  LocalCluster cluster;
+  const std::string path = cluster.leader_path();
+  ContentDigest before;
+  {
+    rocksdb::DB* opened = nullptr;
+    std::vector<rocksdb::ColumnFamilyHandle*> families;
+    RequireOk(rocksdb::DB::Open(LocalCluster::db_options(), path, TestColumnFamilies(), &families,
+                                &opened));
+    const std::unique_ptr<rocksdb::DB> db(opened);
+    MixedLoad load(db.get(), families, 100, 1);
+    for (int round = 0; round < 3; ++round) {
+      RequireOk(load.Write(1000));
+      RequireOk(db->Flush(rocksdb::FlushOptions(), families));
+    }
+    RequireOk(load.Write(500));
+    RequireOk(DigestOf(db.get(), families, nullptr, &before));
+    for (rocksdb::ColumnFamilyHandle* family : families) delete family;
+    // Its WAL is left to be recovered.
+  }
+  REQUIRE(LocalTables(path) > 0);
+  LocalLeader leader = cluster.StartLeader();
+  CHECK(LocalTables(path) == 0);
+  CHECK(leader.Digest() == before);
+  LocalFollower follower = cluster.StartFollower(leader);
+  CHECK(follower.Digest() == before);
+  RequireOk(leader.db()->Put(WriteOptions(), "after", "1"));
+  leader.Compact();
+  RequireEqual(leader, follower);
+  CHECK(LocalTables(path) == 0);
+}
+
+TEST_CASE("host: transactions of a TransactionDB replicate", "[e2e]") {
+  LocalCluster cluster;
+  HostedDatabase<rocksdb::TransactionDB> host;
+  RequireOk(Leader::Create(cluster.leader_options(), cluster.leader_path(), &host.leader));
+  rocksdb::DBOptions db_options = LocalCluster::db_options();
+  RequireOk(host.leader->Prepare(&db_options, TestColumnFamilies()));
+  RequireOk(rocksdb::TransactionDB::Open(db_options, rocksdb::TransactionDBOptions(),
+                                         cluster.leader_path(), TestColumnFamilies(),
+                                         &host.families, &host.db));
+  RequireOk(host.leader->Serve(host.db, host.families));
+  RequireTransactionsReplicate(cluster, &host,
+                               [&] { return host.db->BeginTransaction(WriteOptions()); });
+}
+
+TEST_CASE("host: transactions of an OptimisticTransactionDB replicate", "[e2e]") {
+  LocalCluster cluster;
+  HostedDatabase<rocksdb::OptimisticTransactionDB> host;
+  RequireOk(Leader::Create(cluster.leader_options(), cluster.leader_path(), &host.leader));
+  rocksdb::DBOptions db_options = LocalCluster::db_options();
+  RequireOk(host.leader->Prepare(&db_options, TestColumnFamilies()));
+  RequireOk(rocksdb::OptimisticTransactionDB::Open(db_options, cluster.leader_path(),
+                                                   TestColumnFamilies(), &host.families, &host.db));
+  RequireOk(host.leader->Serve(host.db, host.families));
+  RequireTransactionsReplicate(cluster, &host,
+                               [&] { return host.db->BeginTransaction(WriteOptions()); });
+}
+
+TEST_CASE("host: a leader serves only what it prepared", "[e2e]") {
+  LocalCluster cluster;
+  std::unique_ptr<Leader> leader;
+  RequireOk(Leader::Create(cluster.leader_options(), cluster.leader_path(), &leader));
+  rocksdb::Options options(LocalCluster::db_options(), rocksdb::ColumnFamilyOptions());
+  rocksdb::DB* opened = nullptr;
+  RequireOk(rocksdb::DB::Open(options, cluster.directory().path("other"), &opened));
+  const std::unique_ptr<rocksdb::DB> other(opened);
+  CHECK(leader->Serve(other.get()).IsInvalidArgument());
+  rocksdb::DBOptions db_options = LocalCluster::db_options();
+  RequireOk(leader->Prepare(&db_options));
+  CHECK(leader->Prepare(&db_options).IsInvalidArgument());
+  CHECK(leader->Serve(other.get()).IsInvalidArgument());
+  RequireOk(leader->Close());
+}
+
+TEST_CASE("host: two databases share one server", "[e2e]") {
+  std::shared_ptr<ReplicationServer> server;
+  RequireOk(ReplicationServer::Start(ReplicationServerOptions(), &server));
+  LocalCluster first_cluster, second_cluster;
+  LeaderOptions options = first_cluster.leader_options();
+  options.server = server;
+  LocalLeader first = first_cluster.StartLeader(options, LocalCluster::db_options());
+  options = second_cluster.leader_options();
+  options.server = server;
+  LocalLeader clash;
+  CHECK(Leader::Open(options, LocalCluster::db_options(), second_cluster.leader_path(),
+                     TestColumnFamilies(), &clash.families, &clash.leader)
+            .IsBusy());
+  options.database = "second";
+  LocalLeader second = second_cluster.StartLeader(options, LocalCluster::db_options());
+  CHECK(first.leader->port() == server->port());
+  CHECK(second.leader->port() == server->port());
+
+  LocalFollower of_first = first_cluster.StartFollower(first);
+  FollowerOptions follower_options = second_cluster.follower_options(server->port());
+  follower_options.database = "second";
+  LocalFollower of_second = second_cluster.StartFollower(follower_options);
+  RequireOk(MixedLoad(first.db(), first.families, 100, 1).Write(1000));
+  RequireOk(MixedLoad(second.db(), second.families, 100, 2).Write(1500));
+  RequireEqual(first, of_first);
+  RequireEqual(second, of_second);
+  CHECK_FALSE(of_first.Digest() == of_second.Digest());
+
+  // One goes, the other stays.
+  first.Close();
+  CHECK(Eventually([&] { return !of_first.follower->stats().connected; }));
+  second.Flush();
+  RequireOk(MixedLoad(second.db(), second.families, 100, 3).Write(100));
+  RequireEqual(second, of_second);
+  CHECK(of_second.follower->stats().reconnects == 0);
+}
+
+TEST_CASE("host: a leader serves from a server that the host built", "[e2e]") {
+  LocalCluster cluster;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  LeaderOptions options = cluster.leader_options();
+  options.server = ReplicationServer::Register(&builder);
+  const std::unique_ptr<grpc::Server> server(builder.BuildAndStart());
+  REQUIRE(server != nullptr);
+  CHECK(options.server->port() == 0);
+  LocalLeader leader = cluster.StartLeader(options, LocalCluster::db_options());
+  LocalFollower follower = cluster.StartFollower(cluster.follower_options(port));
+  RequireOk(MixedLoad(leader.db(), leader.families, 100, 1).Write(1000));
+  RequireEqual(leader, follower);
+  leader.Close();
+  follower.Close();
+  options.server->Stop();
+  server->Shutdown();
+}
+
+}  // namespace slipstream::testing
