@@ -5,6 +5,7 @@
 //   writer process a plain RocksDB, or a leader      (replication_writer)
 //   reader process a follower, or a stock secondary  (replication_reader)
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -16,8 +17,10 @@
 #include <iomanip>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "bench/child_process.h"
@@ -233,6 +236,8 @@ int RunChild(const std::string& settings) {
     std::cerr << "bench_replication: " << s.ToString() << "\n";
     return kExitUsage;
   }
+  // As top and perf show it; otherwise it would be that of the link to the program.
+  prctl(PR_SET_NAME, ("bench-" + parent->settings().value("role", "")).c_str());
   const json& with = parent->settings()["with"];
   if (parent->settings()["role"] == "writer") {
     s = RunWriter(with.get<WriterSettings>(), parent.get());
