@@ -64,14 +64,10 @@ struct Options {
   uint64_t write_buffer_mib = 64;
   bool quick = false;
   std::string json_file = "bench_replication.json";
-  std::vector<Side> sides = {Side::kPlain, Side::kLeader, Side::kFollowers, Side::kSecondary};
+  std::vector<std::string> sides = {"plain", "leader", "followers", "secondary"};
 };
 
 void Describe(CLI::App* app, Options* o) {
-  const std::map<std::string, Side> sides = {{"plain", Side::kPlain},
-                                             {"leader", Side::kLeader},
-                                             {"followers", Side::kFollowers},
-                                             {"secondary", Side::kSecondary}};
   ReplicationLoad& load = o->round.load;
   const auto range = [](uint64_t low, uint64_t high) {
     return CLI::Range(low, high).description(std::to_string(low) + " to " + std::to_string(high));
@@ -102,9 +98,9 @@ void Describe(CLI::App* app, Options* o) {
       ->check(range(1, 1'000'000));
   app->add_option("--sides", o->sides, "only these, as a comma-separated list")
       ->delimiter(',')
-      ->transform(CLI::CheckedTransformer(sides, CLI::ignore_case).description(""))
-      ->type_name("LIST")
-      ->default_str("plain,leader,followers,secondary");
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kSideNames), std::end(kSideNames)))
+                  .description(""))
+      ->type_name("LIST");
   app->add_option("--json", o->json_file, "where all numbers go");
   app->add_flag("--quick", o->quick, "one round of one second: does it work at all");
 }
