@@ -17,8 +17,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr Side kSides[] = {Side::kPlain, Side::kLeader, Side::kFollowers, Side::kSecondary};
-
 // The median of one number over the rounds, with its extremes.
 struct Spread {
   size_t count = 0;

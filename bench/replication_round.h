@@ -23,6 +23,8 @@ enum class Side {
   kSecondary,  // RocksDB, and a stock secondary in another process
 };
 
+inline constexpr Side kSides[] = {Side::kPlain, Side::kLeader, Side::kFollowers, Side::kSecondary};
+
 // As options and JSON name it.
 const char* NameOf(Side side);
 

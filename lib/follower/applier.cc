@@ -52,7 +52,7 @@ void Applier::Run() {
       Handle(&item);
     }
     if (failed_ || image_ == nullptr) continue;
-    Status s = Commit();
+    Status s = Commit(image_->offset());
     if (s.ok()) s = MaybePublish(false);
     if (s.ok()) {
       MaybeStartBuild();
@@ -128,7 +128,7 @@ Status Applier::HandleInput(FollowerInput* input) {
 }
 
 Status Applier::BeginImage(const ImageBegin& begin) {
-  Status s = image_ != nullptr ? Commit() : Status::OK();
+  Status s = image_ != nullptr ? Commit(image_->offset()) : Status::OK();
   if (!s.ok()) return s;
   if (begin.from_scratch) {
     staging_ = std::make_unique<Image>(begin, welcome_);
@@ -177,7 +177,7 @@ Status Applier::EndImage() {
       fallback_cut_ = Position{image_->epoch(), image_->offset(), image_->last_sequence()};
     }
   }
-  return RebuildNow();
+  return RebuildNow(image_->offset());
 }
 
 Status Applier::ApplyFrames(const FollowerInput& input) {
@@ -194,7 +194,7 @@ Status Applier::ApplyFrames(const FollowerInput& input) {
     Frame frame;
     Status s = DecodeFrame(&rest, &frame);
     if (s.ok()) s = ApplyFrame(frame, input.header.offset + (input.payload.size() - rest.size()));
-    if (s.ok() && gatherer_.bytes() >= kGatherBytes) s = Commit();
+    if (s.ok() && gatherer_.bytes() >= kGatherBytes) s = Commit(image_->offset());
     if (!s.ok()) return s;
   }
   return Status::OK();
@@ -219,7 +219,8 @@ Status Applier::ApplyFrame(const Frame& frame, uint64_t end_offset) {
   if (effect.barrier || rebuild_needed_) {
     rebuild_needed_ = false;
     ++counters_.rebuilds_for_barriers;
-    return RebuildNow();
+    // The position must not cover this frame before what it changed is shown.
+    return RebuildNow(end_offset - frame.encoded_size());
   }
   return s;
 }
@@ -249,7 +250,7 @@ Status Applier::AddRecord(Slice record) {
   return s;
 }
 
-Status Applier::Commit() {
+Status Applier::Commit(uint64_t offset) {
   Generation* generation = generations_->current();
   if (generation == nullptr || generation->cut().epoch != image_->epoch()) return Status::OK();
   if (!gatherer_.empty()) {
@@ -270,7 +271,7 @@ Status Applier::Commit() {
     }
   }
   counters_.image_bytes = image_->bytes();
-  const Position applied{image_->epoch(), image_->offset(), gatherer_.expected() - 1};
+  const Position applied{image_->epoch(), offset, gatherer_.expected() - 1};
   if (progress_->applied() != applied) progress_->Applied(applied);
   return Status::OK();
 }
@@ -288,7 +289,7 @@ void Applier::MaybeStartBuild() {
   if (cut.position.sequence + 1 != gatherer_.expected()) {
     // The manifest knows of sequence numbers that no WAL record consumed.
     ++counters_.sequence_gaps;
-    Status s = RebuildNow();
+    Status s = RebuildNow(image_->offset());
     if (!s.ok()) Fail(s);
     return;
   }
@@ -347,11 +348,11 @@ Status Applier::Publish(GenerationBuilder::Built built) {
   return s;
 }
 
-Status Applier::RebuildNow() {
+Status Applier::RebuildNow(uint64_t before) {
   // What came before is shown first; it needs no new generation.
   if (generations_->current() != nullptr &&
       generations_->current()->cut().epoch == image_->epoch() && !gatherer_.empty()) {
-    Status s = Commit();
+    Status s = Commit(before);
     if (!s.ok()) return s;
   }
   if (builder_.busy()) {

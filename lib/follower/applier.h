@@ -63,14 +63,16 @@ class Applier {
   rocksdb::Status ApplyFrame(const Frame& frame, uint64_t end_offset);
   rocksdb::Status AddRecord(rocksdb::Slice record);
 
-  // Writes what was gathered to the current generation and publishes the position.
-  rocksdb::Status Commit();
+  // Writes what was gathered to the current generation and publishes the position, which is at
+  // `offset`.
+  rocksdb::Status Commit(uint64_t offset);
   void MaybeStartBuild();
   // Publishes a finished build, if there is one. wait: blocks for it.
   rocksdb::Status MaybePublish(bool wait);
   rocksdb::Status Publish(GenerationBuilder::Built built);
-  // Builds a generation at the present cut and publishes it before anything else is shown.
-  rocksdb::Status RebuildNow();
+  // Builds a generation at the present cut and publishes it before anything else is shown. What was
+  // gathered is shown first, and does not need the new generation up to `before`.
+  rocksdb::Status RebuildNow(uint64_t before);
   void Fail(const rocksdb::Status& status);
   absl::Duration IdleTimeout() const;
 

@@ -143,6 +143,9 @@ Status Image::Apply(const Frame& frame, const RecordSink& sink, Effect* effect) 
       return Status::OK();
     case FrameType::kObjectRemoved:
       objects_->Remove(frame.number, position_);
+      // RocksDB removes a file after the edit that made it obsolete, perhaps long after: a
+      // generation cut in between keeps the file on the storage.
+      effect->manifest_moved = true;
       return Status::OK();
     case FrameType::kUnspecified:
       break;

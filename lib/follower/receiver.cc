@@ -149,7 +149,10 @@ Status Receiver::Receive() {
     const bool frames = input.type == FollowerInput::Type::kFrames && !input.header.image;
     const Position received{input.header.epoch, input.header.offset + input.payload.size(),
                             input.header.leader.sequence};
-    if (!queue_->Push(std::move(input))) break;
+    if (!queue_->Push(std::move(input))) {
+      stream->Cancel();  // the leader would go on sending
+      break;
+    }
     // A Push that waited for room is no silence of the stream.
     last_read_us_ = SteadyMicros();
     if (frames) progress_->Received(received);

@@ -224,6 +224,7 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   s = server_->router()->Add(options_.database, sessions_);
   if (!s.ok()) {
     sessions_->Stop();
+    sessions_.reset();  // what Close would take off the server is another leader's
     position_->SetDatabase(nullptr);
     db_.store(nullptr, std::memory_order_release);
     return s;

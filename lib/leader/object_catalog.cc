@@ -47,12 +47,16 @@ class ObjectCatalog::Journal {
     writer_.AddRecord(record, &bytes);
     Status s = file_->Append(bytes, IOOptions(), nullptr);
     if (s.ok() && sync) s = file_->Sync(IOOptions(), nullptr);
+    failed_ = !s.ok();
     return s;
   }
+  // A part of the last record may be in the file: nothing may follow it.
+  bool failed() const { return failed_; }
 
  private:
   const std::unique_ptr<rocksdb::FSWritableFile> file_;
   LogRecordWriter writer_;
+  bool failed_ = false;
 };
 
 ObjectCatalog::ObjectCatalog(std::shared_ptr<rocksdb::FileSystem> fs, std::string directory,
@@ -131,8 +135,7 @@ Status ObjectCatalog::Replay(Slice record) {
       epochs_.push_back({f[0], f[1]});
       return Status::OK();
     case Op::kCreate:
-      RemoveLocked(f[1], Position{f[2], 0, 0});
-      objects_[f[1]] = ObjectInfo{static_cast<FrameFile>(f[0]), f[1], f[2], 0};
+      CreateLocked({static_cast<FrameFile>(f[0]), f[1], f[2], 0});
       return Status::OK();
     case Op::kCommit:
       if (auto it = objects_.find(f[0]); it != objects_.end()) it->second.size = f[1];
@@ -197,6 +200,10 @@ Status ObjectCatalog::Rewrite() {
 }
 
 Status ObjectCatalog::Write(const std::string& record, bool sync) {
+  if (journal_->failed()) {
+    Status s = Rewrite();
+    if (!s.ok()) return s;
+  }
   return journal_->Add(record, sync);
 }
 
@@ -208,12 +215,26 @@ void ObjectCatalog::RemoveLocked(uint64_t number, const Position& at) {
   objects_.erase(it);
 }
 
+void ObjectCatalog::CreateLocked(const ObjectInfo& object) {
+  const uint64_t number = object.number;
+  auto it = objects_.find(number);
+  // Within an epoch the new object has the name of the old one on the storage: nothing that has
+  // this name may be deleted as removed.
+  if (it != objects_.end() && it->second.epoch != object.epoch) {
+    RemoveLocked(number, Position{object.epoch, 0, 0});
+  }
+  if (auto same = removed_.find({number, object.epoch}); same != removed_.end()) {
+    pinned_bytes_ -= same->second.object.size;
+    removed_.erase(same);
+  }
+  objects_[number] = ObjectInfo{object.file, number, object.epoch, 0};
+}
+
 Status ObjectCatalog::Create(const ObjectInfo& object) {
   absl::MutexLock lock(&mutex_);
   Status s = Write(CreateRecord(object), false);
   if (!s.ok()) return s;
-  RemoveLocked(object.number, Position{object.epoch, 0, 0});
-  objects_[object.number] = ObjectInfo{object.file, object.number, object.epoch, 0};
+  CreateLocked(object);
   return s;
 }
 

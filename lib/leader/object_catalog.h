@@ -70,6 +70,7 @@ class ObjectCatalog {
   rocksdb::Status Rewrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   rocksdb::Status Replay(rocksdb::Slice record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   rocksdb::Status Write(const std::string& record, bool sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CreateLocked(const ObjectInfo& object) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RemoveLocked(uint64_t number, const Position& at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   class Journal;

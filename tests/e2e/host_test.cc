@@ -155,16 +155,16 @@ TEST_CASE("host: a leader serves only what it prepared", "[e2e]") {
 TEST_CASE("host: two databases share one server", "[e2e]") {
   std::shared_ptr<ReplicationServer> server;
   RequireOk(ReplicationServer::Start(ReplicationServerOptions(), &server));
-  LocalCluster first_cluster, second_cluster;
+  LocalCluster first_cluster, second_cluster, clashing_cluster;
   LeaderOptions options = first_cluster.leader_options();
   options.server = server;
   LocalLeader first = first_cluster.StartLeader(options, LocalCluster::db_options());
-  options = second_cluster.leader_options();
-  options.server = server;
+  options.storage = clashing_cluster.storage();
   LocalLeader clash;
-  CHECK(Leader::Open(options, LocalCluster::db_options(), second_cluster.leader_path(),
+  CHECK(Leader::Open(options, LocalCluster::db_options(), clashing_cluster.leader_path(),
                      TestColumnFamilies(), &clash.families, &clash.leader)
             .IsBusy());
+  options.storage = second_cluster.storage();
   options.database = "second";
   LocalLeader second = second_cluster.StartLeader(options, LocalCluster::db_options());
   CHECK(first.leader->port() == server->port());

@@ -103,6 +103,11 @@ Status Cluster::OpenFollower(size_t i, Random* random) {
   options.ack_interval_us = seed_.ack_interval_us;
   options.receive_queue_bytes = seed_.receive_queue_bytes;
   options.other_column_families = seed_.family;
+  FollowerSlot& slot = *slots_[i];
+  options.on_history_reset = [&slot](const HistoryReset& reset) {
+    absl::MutexLock lock(&slot.resets_mutex);
+    slot.resets.push_back(reset);
+  };
   rocksdb::DBOptions db_options;
   db_options.max_open_files = seed_.follower_max_open_files;
   // Each follower names some of the column families; it has to show the others as well.
@@ -115,7 +120,6 @@ Status Cluster::OpenFollower(size_t i, Random* random) {
   Status s = Follower::Open(options, db_options, descriptors, &handles, &follower);
   if (!s.ok()) return s;
   ++verdict_->totals->follower_opens;
-  FollowerSlot& slot = *slots_[i];
   absl::MutexLock lock(&slot.mutex);
   slot.follower = std::move(follower);
   slot.handles = std::move(handles);

@@ -1,7 +1,6 @@
 // One leader and its followers, in this process, over real gRPC and a directory storage.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -28,8 +27,10 @@ struct FollowerSlot {
   mutable absl::Mutex mutex;
   std::unique_ptr<Follower> follower ABSL_GUARDED_BY(mutex);
   std::vector<rocksdb::ColumnFamilyHandle*> handles ABSL_GUARDED_BY(mutex);
-  // Counts of followers that were closed already.
-  std::atomic<uint64_t> history_resets{0};
+
+  // What on_history_reset was called with.
+  mutable absl::Mutex resets_mutex;
+  std::vector<HistoryReset> resets ABSL_GUARDED_BY(resets_mutex);
 };
 
 enum class CloseStyle {

@@ -152,7 +152,7 @@ void SeedRun::RestartLeader() {
   if (!Check("opening the leader again", cluster_.OpenLeader(&random_))) return;
   ++(crash ? verdict_->totals->leader_crashes : verdict_->totals->leader_restarts);
   if (random_.OneIn(2)) {
-    CheckOldPosition(old, 0, {});
+    CheckOldPosition(old, 0);
     Checkpoint(&cluster_, model_, &random_, verdict_);
   }
 }
@@ -167,13 +167,15 @@ void SeedRun::LoseTail(uint64_t operations) {
   if (verdict_->failed()) return;
 
   const Position old = cluster_.leader()->position();
-  std::vector<uint64_t> resets;
+  std::vector<std::optional<size_t>> resets(seed_.followers);
   for (size_t i = 0; i < seed_.followers; ++i) {
     Follower* follower = cluster_.follower(i);
     // One that has shown everything will have to take it back.
-    const bool shown = follower != nullptr && random_.OneIn(2) &&
-                       follower->WaitFor(old, kPatienceUs).ok();
-    resets.push_back(shown ? follower->stats().history_resets : UINT64_MAX);
+    if (follower == nullptr || !random_.OneIn(2)) continue;
+    if (!Check("waiting before the crash", follower->WaitFor(old, kPatienceUs))) return;
+    FollowerSlot& slot = cluster_.slot(i);
+    absl::MutexLock lock(&slot.resets_mutex);
+    resets[i] = slot.resets.size();
   }
   if (!Check("crash of the leader", cluster_.CloseLeader(CloseStyle::kCrash, random_.OneIn(2)))) {
     return;
@@ -185,7 +187,10 @@ void SeedRun::LoseTail(uint64_t operations) {
   const uint64_t lost = RewindModel(std::move(base), written, journals);
   verdict_->Trace(std::to_string(lost) + " operations are lost");
   verdict_->totals->lost_operations += lost;
-  CheckOldPosition(old, lost, resets);
+  CheckOldPosition(old, lost);
+  for (size_t i = 0; i < seed_.followers && lost > 0; ++i) {
+    if (resets[i]) CheckHistoryReset(i, old, *resets[i]);
+  }
   Checkpoint(&cluster_, model_, &random_, verdict_);
 }
 
@@ -253,8 +258,7 @@ uint64_t SeedRun::RewindModel(Model::Families base, const std::vector<uint64_t>&
   return lost;
 }
 
-void SeedRun::CheckOldPosition(const Position& old, uint64_t lost,
-                               const std::vector<uint64_t>& resets) {
+void SeedRun::CheckOldPosition(const Position& old, uint64_t lost) {
   const Position now = cluster_.leader()->position();
   for (size_t i = 0; i < seed_.followers && !verdict_->failed(); ++i) {
     Follower* follower = cluster_.follower(i);
@@ -269,11 +273,24 @@ void SeedRun::CheckOldPosition(const Position& old, uint64_t lost,
       verdict_->Fail(who + ": WaitFor(" + old.ToString() + ") is OK, but " +
                      std::to_string(lost) + " operations before it are lost");
     }
-    if (lost > 0 && i < resets.size() && resets[i] != UINT64_MAX &&
-        follower->stats().history_resets == resets[i]) {
-      verdict_->Fail(who + " had shown " + old.ToString() + " and does not say that " +
-                     std::to_string(lost) + " operations are taken back");
-    }
+  }
+}
+
+void SeedRun::CheckHistoryReset(size_t i, const Position& old, size_t known) {
+  FollowerSlot& slot = cluster_.slot(i);
+  absl::MutexLock lock(&slot.resets_mutex);
+  auto told = [&] { return slot.resets.size() > known; };
+  if (!slot.resets_mutex.AwaitWithTimeout(absl::Condition(&told),
+                                          absl::Microseconds(kPatienceUs))) {
+    return verdict_->Fail("follower " + std::to_string(i) + " had shown " + old.ToString() +
+                          " and does not say that operations are taken back");
+  }
+  const HistoryReset& reset = slot.resets.back();
+  if (reset.shown < old || reset.resumed.epoch <= old.epoch ||
+      reset.resumed.sequence >= reset.shown.sequence) {
+    verdict_->Fail("follower " + std::to_string(i) + " had shown " + old.ToString() +
+                   " and says that it goes from " + reset.shown.ToString() + " back to " +
+                   reset.resumed.ToString());
   }
 }
 

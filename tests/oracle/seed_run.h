@@ -49,7 +49,10 @@ class SeedRun {
   // lost.
   uint64_t RewindModel(Model::Families base, const std::vector<uint64_t>& written_before,
                        const std::vector<Writer::Journal>& journals);
-  void CheckOldPosition(const Position& old, uint64_t lost, const std::vector<uint64_t>& resets);
+  void CheckOldPosition(const Position& old, uint64_t lost);
+  // A follower that had shown `old`, of which operations are lost, has to say so.
+  // known: how many times it had said such a thing before.
+  void CheckHistoryReset(size_t i, const Position& old, size_t known);
   void End();
 
   std::vector<Target> BaseTargets() const;

@@ -307,9 +307,9 @@ TEST_CASE("image: the torn tail of an older WAL is tolerated", "[unit]") {
 }
 
 TEST_CASE("image: a flipped bit in an older WAL is tolerated", "[unit]") {
-  // In the last record's payload, and in each byte of its header: type, length, checksum.
-  for (const size_t from_end : {5, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53}) {
-    for (const int bit : {0, 2, 3}) {
+  // In the last record's payload, in its header (type, length, checksum), and in the record before.
+  for (const size_t from_end : {5, 40, 41, 42, 43, 46, 47, 86}) {
+    for (const int bit : {0, 2}) {
       INFO("bit " << bit << " of the byte " << from_end << " before the end");
       CheckDamagedWal([&](std::string* wal) {
         (*wal)[wal->size() - from_end] ^= static_cast<char>(1 << bit);

@@ -150,6 +150,14 @@ TEST_CASE("object_catalog: an object written anew under its own name stays", "[u
   for (int i = 0; i < 2; ++i) {
     REQUIRE(catalog->Find(7)->size == 1000);
     REQUIRE(catalog->Reclaimable(std::nullopt).empty());
+    REQUIRE(catalog->pinned() == std::pair<uint64_t, uint64_t>(0, 0));
+    catalog = OpenCatalog(directory.path());
+  }
+  RequireOk(catalog->Remove(7, Position{3, 1, 0}));
+  RequireOk(catalog->Create({kTable, 7, 3, 0}));
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(catalog->Reclaimable(std::nullopt).empty());
+    REQUIRE(catalog->pinned() == std::pair<uint64_t, uint64_t>(0, 0));
     catalog = OpenCatalog(directory.path());
   }
 }
@@ -236,7 +244,7 @@ TEST_CASE("object_catalog: a journal torn at any byte opens to a state that it h
       known[journal.size()] = Describe(*catalog);
     };
     note();
-    for (uint64_t n = 1; n <= 6; ++n) {
+    for (uint64_t n = 1; n <= 4; ++n) {
       RequireOk(catalog->Create({kTable, n * 100, 2, 0}));
       note();
       RequireOk(catalog->Commit(n * 100, n * 5000));
@@ -253,7 +261,7 @@ TEST_CASE("object_catalog: a journal torn at any byte opens to a state that it h
       note();
     }
   }
-  REQUIRE(known.size() > 20);
+  REQUIRE(known.size() > 14);
   const size_t fresh = known.begin()->first;  // an empty catalogue, which is never seen in parts
   for (size_t size = fresh; size <= journal.size(); ++size) {
     INFO("cut at " << size << " of " << journal.size());
@@ -266,12 +274,14 @@ TEST_CASE("object_catalog: a journal torn at any byte opens to a state that it h
 TEST_CASE("object_catalog: a flipped bit in the journal is never taken for something else",
           "[unit]") {
   ScratchDirectory directory;
-  std::string before;
+  std::set<std::string> known;
   {
     auto catalog = OpenCatalog(directory.path());
+    known.insert(Describe(*catalog));
     RequireOk(catalog->Create({kTable, 7, 2, 0}));
+    known.insert(Describe(*catalog));
     RequireOk(catalog->Commit(7, 10));
-    before = Describe(*catalog);
+    known.insert(Describe(*catalog));
   }
   const std::string journal = testing::ReadWholeFile(JournalIn(directory));
   for (size_t i = 0; i < journal.size(); ++i) {
@@ -284,8 +294,8 @@ TEST_CASE("object_catalog: a flipped bit in the journal is never taken for somet
                                          "items", &catalog);
     INFO("byte " << i << ": " << s.ToString());
     // A length that is too large looks like a torn tail, which is dropped.
-    if (s.ok()) REQUIRE(before.find(Describe(*catalog).substr(0, 4)) != std::string::npos);
-    if (!s.ok()) REQUIRE((s.IsCorruption() || s.IsNotSupported()));
+    const bool refused = s.IsCorruption() || s.IsNotSupported();
+    REQUIRE((refused || known.count(Describe(*catalog)) == 1));
   }
 }
 

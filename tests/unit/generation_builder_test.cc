@@ -1,0 +1,246 @@
+#include "lib/follower/generation_builder.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <latch>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "rocksdb/write_batch.h"
+#include "tests/unit/leader_history.h"
+#include "tests/unit/random_seed.h"
+#include "tests/unit/tapped_leader.h"
+
+namespace slipstream {
+namespace {
+
+using rocksdb::Slice;
+using rocksdb::Status;
+using testing::BusyOptions;
+using testing::DatabaseState;
+using testing::Difference;
+using testing::FollowerParts;
+using testing::MemoryStorage;
+using testing::ReadState;
+using testing::RequireOk;
+using testing::ScratchDirectory;
+using testing::TappedLeader;
+using testing::TransferOf;
+
+struct Source {
+  Source() : storage(std::make_shared<MemoryStorage>()), leader(directory.path(), storage) {
+    leader.Open(BusyOptions());
+  }
+  ImageCut Cut() {
+    const testing::ImageTransfer transfer = TransferOf(1, leader.log()->Snapshot());
+    image = std::make_unique<Image>(transfer.begin, leader.MakeWelcome());
+    for (const std::string& bytes : transfer.frames) {
+      Slice input(bytes);
+      Frame frame;
+      RequireOk(DecodeFrame(&input, &frame));
+      Image::Effect effect;
+      RequireOk(image->Apply(
+          frame, [](Slice, uint64_t) { return Status::OK(); }, &effect));
+    }
+    RequireOk(image->Complete());
+    return image->Cut();
+  }
+
+  ScratchDirectory directory;
+  std::shared_ptr<MemoryStorage> storage;
+  TappedLeader leader;
+  std::unique_ptr<Image> image;
+};
+
+// A merge tells how often it was applied.
+std::string MergeBatch(const std::string& key, int i) {
+  rocksdb::WriteBatch batch;
+  RequireOk(batch.Merge(key, std::to_string(i)));
+  // So that a few batches are more than what is left to the applier.
+  RequireOk(batch.Put("padding", std::string(2000, static_cast<char>('a' + i % 26))));
+  return batch.Data();
+}
+
+std::string Counted(int from, int to) {
+  std::string text;
+  for (int i = from; i < to; ++i) text += (i > from ? "," : "") + std::to_string(i);
+  return text;
+}
+
+TEST_CASE("generation_builder: a generation shows its cut at its sequence number", "[unit]") {
+  Source source;
+  RequireOk(source.leader.db()->Put({}, "flushed", "1"));
+  RequireOk(source.leader.db()->Flush({}));
+  RequireOk(source.leader.db()->Put({}, "in the WAL", "2"));
+  FollowerParts parts(source.storage);
+  const ImageCut cut = source.Cut();
+  GenerationContents generation;
+  RequireOk(OpenGeneration(parts.source, cut, 9, &generation));
+  REQUIRE(generation.id == 9);
+  REQUIRE(generation.cut == cut.position);
+  REQUIRE(Difference(ReadState(generation, &parts.slots),
+                     ReadState(source.leader.db(), source.leader.handles)) == "");
+  generation.Close();
+}
+
+TEST_CASE("generation_builder: numbers that recovery does not see are filled in", "[unit]") {
+  Source source;
+  rocksdb::WriteBatch batch;
+  RequireOk(batch.Put("key", "value"));
+  for (int i = 0; i < 2500; ++i) RequireOk(batch.DeleteRange("key", "key"));
+  RequireOk(source.leader.db()->Write({}, &batch));
+  FollowerParts parts(source.storage);
+  GenerationContents generation;
+  RequireOk(OpenGeneration(parts.source, source.Cut(), 1, &generation));
+  REQUIRE(generation.db->GetLatestSequenceNumber() == 2501);
+  REQUIRE(Difference(ReadState(generation, &parts.slots),
+                     ReadState(source.leader.db(), source.leader.handles)) == "");
+  generation.Close();
+}
+
+TEST_CASE("generation_builder: more than the log files explain is an error", "[unit]") {
+  Source source;
+  for (int i = 0; i < 5; ++i) RequireOk(source.leader.db()->Put({}, "key", "value"));
+  FollowerParts parts(source.storage);
+  ImageCut cut = source.Cut();
+  REQUIRE(cut.position.sequence == 5);
+  cut.position.sequence = 4;
+  GenerationContents generation;
+  const Status s = OpenGeneration(parts.source, cut, 1, &generation);
+  INFO(s.ToString());
+  REQUIRE(s.IsCorruption());
+  REQUIRE(generation.db == nullptr);
+}
+
+TEST_CASE("generation_builder: another comparator is refused by name", "[unit]") {
+  Source source;
+  rocksdb::Options options = BusyOptions();
+  options.comparator = rocksdb::ReverseBytewiseComparator();
+  FollowerParts parts(source.storage, options);
+  GenerationContents generation;
+  const Status s = OpenGeneration(parts.source, source.Cut(), 1, &generation);
+  INFO(s.ToString());
+  REQUIRE(s.IsInvalidArgument());
+  REQUIRE(s.ToString().find("\"default\"") != std::string::npos);
+  REQUIRE(s.ToString().find(rocksdb::ReverseBytewiseComparator()->Name()) != std::string::npos);
+}
+
+TEST_CASE("generation_builder: a table that is gone from the storage is an error", "[unit]") {
+  Source source;
+  RequireOk(source.leader.db()->Put({}, "key", "value"));
+  RequireOk(source.leader.db()->Flush({}));
+  for (const std::string& name : source.storage->Names()) RequireOk(source.storage->Delete(name));
+  FollowerParts parts(source.storage);
+  GenerationBuilder builder(parts.source, [] {});
+  builder.Start(source.Cut());
+  auto built = builder.Take(true);
+  REQUIRE(built);
+  INFO(built->status.ToString());
+  // Either the open or the first read finds out.
+  if (built->status.ok()) {
+    std::string value;
+    const Status s = built->contents.db->Get({}, "key", &value);
+    INFO(s.ToString());
+    REQUIRE_FALSE(s.ok());
+    REQUIRE_FALSE(s.IsNotFound());
+    built->contents.Close();
+  }
+}
+
+TEST_CASE("generation_builder: it is busy from the start to the take", "[unit]") {
+  Source source;
+  FollowerParts parts(source.storage);
+  std::latch ready(1);
+  GenerationBuilder builder(parts.source, [&] { ready.count_down(); });
+  REQUIRE_FALSE(builder.busy());
+  REQUIRE_FALSE(builder.Take(false));
+  REQUIRE_FALSE(builder.Take(true));  // nothing was asked for
+  builder.Start(source.Cut());
+  REQUIRE(builder.busy());
+  ready.wait();
+  REQUIRE(builder.ready());
+  REQUIRE(builder.busy());
+  auto built = builder.Take(false);
+  REQUIRE(built);
+  RequireOk(built->status);
+  REQUIRE(built->contents.id == 1);
+  REQUIRE(built->backlog.empty());
+  REQUIRE_FALSE(builder.busy());
+  built->contents.Close();
+  // What belonged to the build before is not carried over.
+  builder.Start(source.Cut());
+  builder.Add(MergeBatch("key", 0));
+  builder.Take(true)->contents.Close();
+  builder.Start(source.Cut());
+  built = builder.Take(true);
+  REQUIRE(built->contents.id == 3);
+  REQUIRE(built->backlog.empty());
+  REQUIRE(built->contents.db->GetLatestSequenceNumber() == 0);
+  built->contents.Close();
+}
+
+TEST_CASE("generation_builder: what arrives during a build is applied exactly once", "[unit]") {
+  const uint64_t seed = testing::RandomSeed();
+  INFO("SLIPSTREAM_SEED=" << seed);
+  std::mt19937_64 random(seed);
+  Source source;
+  // Enough to replay that a build takes a while.
+  for (int i = 0; i < 3000; ++i) {
+    RequireOk(source.leader.db()->Put({}, "key" + std::to_string(i), std::string(100, 'x')));
+  }
+  FollowerParts parts(source.storage);
+  const ImageCut cut = source.Cut();
+  GenerationBuilder builder(parts.source, [] {});
+  bool seen_backlog = false;
+  bool seen_caught_up = false;
+  for (int round = 0; round < 12; ++round) {
+    builder.Start(cut);
+    int added = 0;
+    const int at_least = static_cast<int>(random() % 150);
+    while (added < at_least || (round % 2 == 0 && !builder.ready())) {
+      builder.Add(MergeBatch("count", added++));
+      if (random() % 8 == 0) std::this_thread::yield();
+    }
+    auto built = builder.Take(true);
+    REQUIRE(built);
+    RequireOk(built->status);
+    seen_backlog |= !built->backlog.empty();
+    seen_caught_up |= built->backlog.size() < static_cast<size_t>(added);
+    const uint64_t waiting = built->backlog.size();
+    rocksdb::DB* db = built->contents.db.get();
+    REQUIRE(db->GetLatestSequenceNumber() == cut.position.sequence + 2 * (added - waiting));
+    for (std::string& batch : built->backlog) RequireOk(WriteToGeneration(db, std::move(batch)));
+    REQUIRE(db->GetLatestSequenceNumber() == cut.position.sequence + 2 * added);
+    std::string value;
+    const Status s = db->Get({}, "count", &value);
+    REQUIRE((added == 0 ? s.IsNotFound() : s.ok()));
+    REQUIRE(value == Counted(0, added));
+    built->contents.Close();
+  }
+  REQUIRE(seen_backlog);
+  REQUIRE(seen_caught_up);
+}
+
+TEST_CASE("generation_builder: stopping ends a wait for a build", "[unit]") {
+  Source source;
+  FollowerParts parts(source.storage);
+  for (int i = 0; i < 10; ++i) {
+    GenerationBuilder builder(parts.source, [] {});
+    std::latch start(2);
+    std::thread stopper([&] {
+      start.arrive_and_wait();
+      builder.Stop();
+    });
+    builder.Start(source.Cut());
+    start.arrive_and_wait();
+    auto built = builder.Take(true);
+    if (built) built->contents.Close();
+    stopper.join();
+  }
+}
+
+}  // namespace
+}  // namespace slipstream
