@@ -94,9 +94,9 @@ class SharedStorage {
 // Objects as files below `root`: a local disk, NFS, CephFS, Lustre. An object is one file that a
 // rename or link publishes; temporary files live in `root`/.tmp and are removed by whoever wrote
 // them, or by a later opener once they are a day old.
-// Names that begin with ".tmp/" are refused. On NFS, mount readers with lookupcache=positive: a client
-// that remembers absent files breaks the rule that an object is visible at once.
-// `root` is created if missing. Returns IOError if it cannot be created or written to.
+// Names that begin with ".tmp/" are refused. On NFS, mount readers with lookupcache=positive: a
+// client that remembers absent files breaks the rule that an object is visible at once. `root` is
+// created if missing. Returns IOError if it cannot be created or written to.
 [[nodiscard]] rocksdb::Status NewDirectoryStorage(const std::string& root,
                                                   std::shared_ptr<SharedStorage>* out);
 

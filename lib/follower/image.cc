@@ -177,10 +177,10 @@ Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink)
     BatchHeader header;
     Status decoded = DecodeBatchHeader(record, &header);
     if (!decoded.ok()) return decoded;
-    if (header.count > 0) {
-      file->last_sequence = header.sequence + header.count - 1;
-      highest_wal_sequence_ = std::max(highest_wal_sequence_, file->last_sequence);
-    }
+    // Records come in the order of the log files. One that begins lower than the last one ended was
+    // written after a recovery that ended lower: empty range deletes at the end of a WAL consume
+    // numbers that are used again. The record that a recovery from a damaged WAL writes is empty.
+    if (header.sequence > 0) last_wal_sequence_ = header.sequence + header.count - 1;
     refused = sink(record, end);
     return refused;
   });
@@ -233,7 +233,7 @@ Status Image::Complete() {
 
 uint64_t Image::last_sequence() const {
   const LogFile* manifest = CurrentManifest();
-  return std::max(highest_wal_sequence_,
+  return std::max(last_wal_sequence_,
                   manifest == nullptr ? 0 : manifest->manifest->last_sequence());
 }
 

@@ -97,8 +97,6 @@ class Image {
   struct LogFile {
     std::shared_ptr<ImageFile> data;
     std::unique_ptr<LogRecordReader> reader;
-    // WAL: the last sequence number in it.
-    uint64_t last_sequence = 0;
     // WAL: unreadable from here on, as RocksDB found it when the leader opened it.
     bool damaged = false;
     // MANIFEST: what it says, and where its last complete group of edits ends.
@@ -120,7 +118,7 @@ class Image {
   std::map<LogFileId, LogFile> files_;
   std::shared_ptr<ObjectMap> objects_;
   std::vector<LogFileSize> announced_;  // of a transfer
-  uint64_t highest_wal_sequence_ = 0;
+  uint64_t last_wal_sequence_ = 0;      // of the last record
   uint64_t wal_bytes_ = 0;
   uint64_t bytes_ = 0;
 };

@@ -33,6 +33,7 @@ std::optional<ObjectInfo> ObjectMap::Find(uint64_t number) const {
 rocksdb::Status ObjectPool::Open(const ObjectInfo& object,
                                  std::shared_ptr<const ObjectReader>* reader) {
   const std::string name = ObjectNameOf(database_, object);
+  reader->reset();
   {
     absl::MutexLock lock(&mutex_);
     if (auto it = open_.find(name); it != open_.end()) *reader = it->second.lock();

@@ -30,8 +30,7 @@ class Hasher {
 
 }  // namespace
 
-rocksdb::Status DigestOf(rocksdb::DB* db,
-                         const std::vector<rocksdb::ColumnFamilyHandle*>& families,
+rocksdb::Status DigestOf(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& families,
                          const rocksdb::Snapshot* snapshot, ContentDigest* out) {
   rocksdb::ManagedSnapshot own(db);
   rocksdb::ReadOptions options;

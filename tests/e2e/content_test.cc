@@ -72,8 +72,8 @@ TEST_CASE("content: entities replicate like other writes", "[e2e]") {
     CHECK(follower.Get(0, "after") == "1");
     CHECK(follower.Get(0, "e") == "0");
     rocksdb::PinnableWideColumns columns;
-    RequireOk(follower.db()->GetEntity(rocksdb::ReadOptions(), follower.families[0], "e",
-                                       &columns));
+    RequireOk(
+        follower.db()->GetEntity(rocksdb::ReadOptions(), follower.families[0], "e", &columns));
     REQUIRE(columns.columns().size() == 3);
     CHECK((columns.columns()[2].value() == "2"));
     leader.Flush();

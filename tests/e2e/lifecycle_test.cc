@@ -52,8 +52,7 @@ TEST_CASE("lifecycle: a leader opened again continues its database", "[e2e]") {
   LocalFollower follower;
   for (uint64_t epoch = 1; epoch <= 5; ++epoch) {
     LocalLeader leader = cluster.StartLeader(options, LocalCluster::db_options());
-    options.server_options.listen_address =
-        "127.0.0.1:" + std::to_string(leader.leader->port());
+    options.server_options.listen_address = "127.0.0.1:" + std::to_string(leader.leader->port());
     CHECK(leader.leader->position().epoch == epoch);
     if (epoch == 1) {
       LocalFollower first = cluster.StartFollower(leader);

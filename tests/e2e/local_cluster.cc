@@ -92,15 +92,15 @@ rocksdb::DBOptions LocalCluster::db_options() {
 LocalLeader LocalCluster::StartLeader(const LeaderOptions& options,
                                       const rocksdb::DBOptions& db_options) const {
   LocalLeader leader;
-  RequireOk(Leader::Open(options, db_options, leader_path(), TestColumnFamilies(),
-                         &leader.families, &leader.leader));
+  RequireOk(Leader::Open(options, db_options, leader_path(), TestColumnFamilies(), &leader.families,
+                         &leader.leader));
   return leader;
 }
 
 LocalFollower LocalCluster::StartFollower(const FollowerOptions& options) const {
   LocalFollower follower;
-  RequireOk(Follower::Open(options, rocksdb::DBOptions(), TestColumnFamilies(),
-                           &follower.families, &follower.follower));
+  RequireOk(Follower::Open(options, rocksdb::DBOptions(), TestColumnFamilies(), &follower.families,
+                           &follower.follower));
   return follower;
 }
 

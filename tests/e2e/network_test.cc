@@ -74,8 +74,7 @@ TEST_CASE("network: a stream that stands still is given up and opened anew", "[e
   CatchUp(leader, follower);
   proxy.Pause();
   RequireOk(leader.db()->Put(rocksdb::WriteOptions(), "a", "2"));
-  CHECK(Eventually(
-      [&] { return follower.follower->WaitForFreshness(100000, 0).IsTimedOut(); }));
+  CHECK(Eventually([&] { return follower.follower->WaitForFreshness(100000, 0).IsTimedOut(); }));
   CHECK(Eventually([&] { return !follower.follower->stats().connected; }));
   CHECK(follower.Get(0, "a") == "1");
   proxy.Cut();

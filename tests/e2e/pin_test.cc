@@ -48,8 +48,8 @@ TEST_CASE("pin: files that a snapshot of a live follower needs stay on the stora
   CHECK(leader.leader->stats().pinned_objects >= needed.size());
   CHECK(leader.leader->stats().pinned_bytes > 0);
   // Well beyond the lease, which a live follower does not need.
-  CHECK(Throughout(std::chrono::milliseconds(1000),
-                   [&] { return AllOf(needed, cluster.Tables()); }));
+  CHECK(
+      Throughout(std::chrono::milliseconds(1000), [&] { return AllOf(needed, cluster.Tables()); }));
   CHECK(follower.Digest(snapshot) == before);
   REQUIRE(leader.leader->followers().size() == 1);
   CHECK(leader.leader->followers()[0].live_generations >= 2);
@@ -76,8 +76,8 @@ TEST_CASE("pin: an iterator holds the files of its generation", "[e2e]") {
   RequireOk(load.Write(1000));
   leader.Compact();
   RequireEqual(leader, follower);
-  CHECK(Throughout(std::chrono::milliseconds(600),
-                   [&] { return AllOf(needed, cluster.Tables()); }));
+  CHECK(
+      Throughout(std::chrono::milliseconds(600), [&] { return AllOf(needed, cluster.Tables()); }));
   it->SeekToFirst();
   CHECK(it->Valid());
   it.reset();
@@ -127,11 +127,13 @@ TEST_CASE("pin: files of a follower outlast a restart of the leader", "[e2e]") {
   first.Close();
 
   LocalLeader second = cluster.StartLeader(leader_options, LocalCluster::db_options());
+  // So that the compaction has something to merge the old files with.
+  RequireOk(MixedLoad(second.db(), second.families, 100, 5).Write(1000));
   second.Compact();
   RequireEqual(second, follower);
   CHECK(AllOf(needed, cluster.Tables()));
-  CHECK(Throughout(std::chrono::milliseconds(2500),
-                   [&] { return AllOf(needed, cluster.Tables()); }));
+  CHECK(
+      Throughout(std::chrono::milliseconds(2500), [&] { return AllOf(needed, cluster.Tables()); }));
   CHECK(follower.Digest(snapshot) == before);
   follower.db()->ReleaseSnapshot(snapshot);
   CHECK(Eventually([&] { return second.leader->stats().pinned_objects == 0; }));

@@ -124,8 +124,7 @@ TEST_CASE("processes: everything is killed at once and comes back", "[e2e]") {
   }
 }
 
-TEST_CASE("processes: a follower started before its leader serves once the leader is up",
-          "[e2e]") {
+TEST_CASE("processes: a follower started before its leader serves once the leader is up", "[e2e]") {
   NodeCluster cluster;
   int port = 0;
   {

@@ -135,9 +135,8 @@ TEST_CASE("refusal: a second leader on a directory is busy and does no harm", "[
   follower->AwaitReady();
   leader->Ask("load 5000 100 1");
   leader->Ask("flush");
-  NodeProcess second("leader",
-                     {"directory=" + cluster.leader_path(),
-                      "storage=" + cluster.directory().path("storage"), "database=test"});
+  NodeProcess second("leader", {"directory=" + cluster.leader_path(),
+                                "storage=" + cluster.directory().path("storage"), "database=test"});
   const std::string refusal = second.AwaitRefusal();
   INFO(refusal);
   CHECK(refusal.starts_with("Resource busy"));
@@ -155,9 +154,9 @@ TEST_CASE("refusal: a second leader of one process on a directory is busy", "[e2
   LocalCluster cluster;
   LocalLeader leader = cluster.StartLeader();
   LocalLeader second;
-  const Status s = Leader::Open(cluster.leader_options(), LocalCluster::db_options(),
-                                cluster.leader_path(), TestColumnFamilies(), &second.families,
-                                &second.leader);
+  const Status s =
+      Leader::Open(cluster.leader_options(), LocalCluster::db_options(), cluster.leader_path(),
+                   TestColumnFamilies(), &second.families, &second.leader);
   INFO(s.ToString());
   CHECK(s.IsBusy());
   RequireOk(leader.db()->Put(rocksdb::WriteOptions(), "a", "1"));

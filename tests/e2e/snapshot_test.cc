@@ -176,9 +176,9 @@ TEST_CASE("snapshot: readers never see a batch torn, nor time run backwards", "[
   const auto read_many = [&] {
     for (uint64_t last = 0; !done;) {
       std::vector<std::string> values;
-      for (const Status& s : follower.db()->MultiGet(
-               ReadOptions(), {follower.families[0], follower.families[1]}, {"pair", "pair"},
-               &values)) {
+      for (const Status& s :
+           follower.db()->MultiGet(ReadOptions(), {follower.families[0], follower.families[1]},
+                                   {"pair", "pair"}, &values)) {
         if (!s.ok()) ++failed;
       }
       check_pair(values, &last);

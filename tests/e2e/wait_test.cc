@@ -104,9 +104,8 @@ TEST_CASE("wait: closing a leader ends the waits on it", "[e2e]") {
   Leader* l = leader.leader.get();
   const Position never = Beyond(l->position());
   Status waited;
-  std::thread waiter([&] {
-    waited = l->WaitForFollowers(never, 1, AckLevel::kApplied, 10 * kPatienceUs);
-  });
+  std::thread waiter(
+      [&] { waited = l->WaitForFollowers(never, 1, AckLevel::kApplied, 10 * kPatienceUs); });
   for (rocksdb::ColumnFamilyHandle* family : leader.families) delete family;
   leader.families.clear();
   const auto begin = std::chrono::steady_clock::now();

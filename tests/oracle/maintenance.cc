@@ -112,16 +112,15 @@ bool Maintenance::CompactSome() {
   if (random_->OneIn(2)) {
     options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
   }
-  options.change_level = seed_.family.compaction_style == rocksdb::kCompactionStyleLevel &&
-                         random_->OneIn(4);
+  options.change_level =
+      seed_.family.compaction_style == rocksdb::kCompactionStyleLevel && random_->OneIn(4);
   const std::string family = AnyFamily();
   const std::string begin = WriterPrefix('k', random_->Below(seed_.writers + 1));
   const Slice begin_key(begin);
   const Slice end_key("l");
   const bool whole = random_->OneIn(2);
-  const Status s =
-      cluster_->db()->CompactRange(options, cluster_->handle(family), whole ? nullptr : &begin_key,
-                                   whole ? nullptr : &end_key);
+  const Status s = cluster_->db()->CompactRange(
+      options, cluster_->handle(family), whole ? nullptr : &begin_key, whole ? nullptr : &end_key);
   // Two that change levels may be in each other's way; RocksDB then says so.
   if (s.IsInvalidArgument() || s.IsIncomplete() || s.IsNotSupported()) {
     verdict_->Trace("compact " + family + " -> " + s.ToString());

@@ -89,9 +89,9 @@ rocksdb::DBOptions ChooseDBOptions(Random* random) {
 
 const std::vector<std::string>& KindsThatCanBeLeftOut() {
   static const std::vector<std::string> kinds = {
-      "flush",           "compact",         "column-families", "ingest",  "delete-files",
-      "leader-restart",  "follower-restart", "lost-tail",       "options", "range-deletes",
-      "empty-ranges",    "big-values",      "blobs",           "atomic-flush", "readers"};
+      "flush",          "compact",          "column-families", "ingest",       "delete-files",
+      "leader-restart", "follower-restart", "lost-tail",       "options",      "range-deletes",
+      "empty-ranges",   "big-values",       "blobs",           "atomic-flush", "readers"};
   return kinds;
 }
 
@@ -120,7 +120,8 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
   if (!run.Allows("big-values")) o.big_value_percent = 0;
   auto without = [&](OperationKind kind) { o.weights[static_cast<size_t>(kind)] = 0; };
   if (!run.Allows("range-deletes")) without(OperationKind::kDeleteRange);
-  if (!run.Allows("empty-ranges")) without(OperationKind::kEmptyRange);
+  o.exact_sequences = !random.OneIn(3) || !run.Allows("empty-ranges");
+  if (o.exact_sequences) without(OperationKind::kEmptyRange);
 
   o.db = ChooseDBOptions(&random);
   if (!run.Allows("atomic-flush")) o.db.atomic_flush = false;
@@ -151,6 +152,7 @@ std::string SeedOptions::Describe() const {
   add("readers_per_follower", readers_per_follower);
   add("keys", keys);
   add("markers", markers);
+  add("exact_sequences", exact_sequences);
   add("lost_tails", lost_tails);
   add("big_value_percent", big_value_percent);
   add("atomic_flush", db.atomic_flush);

@@ -236,18 +236,17 @@ uint64_t SeedRun::RewindModel(Model::Families base, const std::vector<uint64_t>&
   model_.Restore(std::move(base));
   for (size_t i = 0; i < writers_.size(); ++i) {
     std::string marker;
-    const Status s = cluster_.db()->Get(rocksdb::ReadOptions(), "m" + std::to_string(i + 1),
-                                        &marker);
+    const Status s =
+        cluster_.db()->Get(rocksdb::ReadOptions(), "m" + std::to_string(i + 1), &marker);
     if (!s.ok()) {
-      verdict_->Fail("reading the marker of writer " + std::to_string(i + 1) + ": " +
-                     s.ToString());
+      verdict_->Fail("reading the marker of writer " + std::to_string(i + 1) + ": " + s.ToString());
       return lost;
     }
     const uint64_t written = std::stoull(marker);
     if (written < written_before[i] || written > written_before[i] + journals[i].size()) {
-      verdict_->Fail("the leader has " + marker + " operations of writer " +
-                     std::to_string(i + 1) + ", expected " + std::to_string(written_before[i]) +
-                     " to " + std::to_string(written_before[i] + journals[i].size()));
+      verdict_->Fail("the leader has " + marker + " operations of writer " + std::to_string(i + 1) +
+                     ", expected " + std::to_string(written_before[i]) + " to " +
+                     std::to_string(written_before[i] + journals[i].size()));
       return lost;
     }
     const uint64_t kept = written - written_before[i];
@@ -270,8 +269,8 @@ void SeedRun::CheckOldPosition(const Position& old, uint64_t lost) {
       verdict_->Fail(who + ": WaitFor(" + old.ToString() + ") of an older epoch: " + s.ToString());
     }
     if (s.ok() && lost > 0) {
-      verdict_->Fail(who + ": WaitFor(" + old.ToString() + ") is OK, but " +
-                     std::to_string(lost) + " operations before it are lost");
+      verdict_->Fail(who + ": WaitFor(" + old.ToString() + ") is OK, but " + std::to_string(lost) +
+                     " operations before it are lost");
     }
   }
 }

@@ -21,8 +21,7 @@ namespace slipstream::oracle {
 class SeedRun {
  public:
   // directory: exists and is empty.
-  SeedRun(const RunOptions& run, const SeedOptions& seed, std::string directory,
-          Verdict* verdict);
+  SeedRun(const RunOptions& run, const SeedOptions& seed, std::string directory, Verdict* verdict);
   ~SeedRun();
 
   // What is found goes to the verdict.

@@ -71,8 +71,7 @@ void Batch::Merge(const Target& target, const std::string& key, const std::strin
                       target.name, key, operand});
 }
 
-Writer::Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* model,
-               Verdict* verdict)
+Writer::Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* model, Verdict* verdict)
     : id_(id),
       seed_(seed),
       cluster_(cluster),
@@ -234,8 +233,7 @@ void Writer::AddTransfer(const std::vector<Target>& targets, Batch* batch) {
   accounts_[from] -= amount;
   accounts_[to] += amount;
   for (size_t i : {from, to}) {
-    batch->Put(targets[i % seed_.families], NumberedKey('b', id_, i),
-               std::to_string(accounts_[i]));
+    batch->Put(targets[i % seed_.families], NumberedKey('b', id_, i), std::to_string(accounts_[i]));
   }
 }
 

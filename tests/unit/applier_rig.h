@@ -32,9 +32,9 @@ class ApplierRig {
       std::lock_guard<std::mutex> lock(mutex_);
       resets_.push_back(r);
     };
-    applier_ = std::make_unique<Applier>(std::move(applier_options), parts_.source, &queue_,
-                                         &generations_, &progress_,
-                                         [this](const rocksdb::Status& s) { OnError(s); });
+    applier_ =
+        std::make_unique<Applier>(std::move(applier_options), parts_.source, &queue_, &generations_,
+                                  &progress_, [this](const rocksdb::Status& s) { OnError(s); });
   }
   ~ApplierRig() {
     queue_.Stop();
@@ -102,8 +102,8 @@ class ApplierRig {
       SendFrames(log.epoch(), sent_, std::exchange(message, {}));
       sent_ += size;
     }
-    if (!message.empty()) SendFrames(log.epoch(), std::exchange(sent_, sent_ + message.size()),
-                                     message);
+    if (!message.empty())
+      SendFrames(log.epoch(), std::exchange(sent_, sent_ + message.size()), message);
   }
   // Greeting, image, and what there is now.
   Hello Connect(const TappedLeader& leader) {

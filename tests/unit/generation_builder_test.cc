@@ -20,6 +20,7 @@ namespace {
 using rocksdb::Slice;
 using rocksdb::Status;
 using testing::BusyOptions;
+using testing::ClosingGeneration;
 using testing::DatabaseState;
 using testing::Difference;
 using testing::FollowerParts;
@@ -77,13 +78,12 @@ TEST_CASE("generation_builder: a generation shows its cut at its sequence number
   RequireOk(source.leader.db()->Put({}, "in the WAL", "2"));
   FollowerParts parts(source.storage);
   const ImageCut cut = source.Cut();
-  GenerationContents generation;
+  ClosingGeneration generation;
   RequireOk(OpenGeneration(parts.source, cut, 9, &generation));
   REQUIRE(generation.id == 9);
   REQUIRE(generation.cut == cut.position);
   REQUIRE(Difference(ReadState(generation, &parts.slots),
                      ReadState(source.leader.db(), source.leader.handles)) == "");
-  generation.Close();
 }
 
 TEST_CASE("generation_builder: numbers that recovery does not see are filled in", "[unit]") {
@@ -93,12 +93,11 @@ TEST_CASE("generation_builder: numbers that recovery does not see are filled in"
   for (int i = 0; i < 2500; ++i) RequireOk(batch.DeleteRange("key", "key"));
   RequireOk(source.leader.db()->Write({}, &batch));
   FollowerParts parts(source.storage);
-  GenerationContents generation;
+  ClosingGeneration generation;
   RequireOk(OpenGeneration(parts.source, source.Cut(), 1, &generation));
   REQUIRE(generation.db->GetLatestSequenceNumber() == 2501);
   REQUIRE(Difference(ReadState(generation, &parts.slots),
                      ReadState(source.leader.db(), source.leader.handles)) == "");
-  generation.Close();
 }
 
 TEST_CASE("generation_builder: more than the log files explain is an error", "[unit]") {
@@ -108,7 +107,7 @@ TEST_CASE("generation_builder: more than the log files explain is an error", "[u
   ImageCut cut = source.Cut();
   REQUIRE(cut.position.sequence == 5);
   cut.position.sequence = 4;
-  GenerationContents generation;
+  ClosingGeneration generation;
   const Status s = OpenGeneration(parts.source, cut, 1, &generation);
   INFO(s.ToString());
   REQUIRE(s.IsCorruption());
@@ -120,7 +119,7 @@ TEST_CASE("generation_builder: another comparator is refused by name", "[unit]")
   rocksdb::Options options = BusyOptions();
   options.comparator = rocksdb::ReverseBytewiseComparator();
   FollowerParts parts(source.storage, options);
-  GenerationContents generation;
+  ClosingGeneration generation;
   const Status s = OpenGeneration(parts.source, source.Cut(), 1, &generation);
   INFO(s.ToString());
   REQUIRE(s.IsInvalidArgument());

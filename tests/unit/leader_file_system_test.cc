@@ -170,6 +170,7 @@ TEST_CASE("leader_file_system: a removed WAL is a frame and stays readable", "[u
   });
   REQUIRE(wal != before.files.end());
   RequireOk(f.leader.db()->Flush({}));
+  f.leader.Close();  // RocksDB removes files in the background
   std::vector<SharedBytes> memory;
   const std::vector<LoggedFrame> frames = FramesOf(*f.leader.log(), before.offset, &memory);
   REQUIRE(std::any_of(frames.begin(), frames.end(), [&](const LoggedFrame& logged) {
@@ -234,8 +235,8 @@ TEST_CASE("leader_file_system: a table that is renamed to be deleted slowly is r
 TEST_CASE("leader_file_system: the rename to the trash is a removal", "[unit]") {
   Flushed f;
   const std::string path = f.PathOf(TableName(f.number));
-  REQUIRE(f.leader.fs()->RenameFile(path, f.PathOf("else.sst"), IOOptions(), nullptr)
-              .IsNotSupported());
+  REQUIRE(
+      f.leader.fs()->RenameFile(path, f.PathOf("else.sst"), IOOptions(), nullptr).IsNotSupported());
   REQUIRE(f.leader.catalog()->Find(f.number));
   RequireOk(f.leader.fs()->RenameFile(path, path + ".trash", IOOptions(), nullptr));
   REQUIRE_FALSE(f.leader.catalog()->Find(f.number));
@@ -258,11 +259,10 @@ TEST_CASE("leader_file_system: listings name the tables without asking the stora
   RequireOk(f.leader.fs()->GetChildren(f.directory.path(), IOOptions(), &names, nullptr));
   REQUIRE(std::count(names.begin(), names.end(), TableName(f.number)) == 0);
   std::vector<rocksdb::FileAttributes> attributes;
-  RequireOk(f.leader.fs()->GetChildrenFileAttributes(f.leader.directory(), IOOptions(),
-                                                     &attributes, nullptr));
-  auto it = std::find_if(attributes.begin(), attributes.end(), [&](const auto& a) {
-    return a.name == TableName(f.number);
-  });
+  RequireOk(f.leader.fs()->GetChildrenFileAttributes(f.leader.directory(), IOOptions(), &attributes,
+                                                     nullptr));
+  auto it = std::find_if(attributes.begin(), attributes.end(),
+                         [&](const auto& a) { return a.name == TableName(f.number); });
   REQUIRE(it != attributes.end());
   REQUIRE(it->size_bytes == f.leader.catalog()->Find(f.number)->size);
   REQUIRE(f.storage->lists() == lists);
@@ -388,8 +388,9 @@ TEST_CASE("leader_file_system: an ordinary database is taken over", "[unit]") {
     std::map<LogFileId, uint64_t> sizes;
     for (const TappedLogFile& file : leader.taken_over().files) {
       const bool wal = file.id.file == FrameFile::kWal;
-      REQUIRE(file.size == std::filesystem::file_size(path + "/" + (wal ? WalName(file.id.number)
-                                                           : ManifestName(file.id.number))));
+      REQUIRE(file.size ==
+              std::filesystem::file_size(
+                  path + "/" + (wal ? WalName(file.id.number) : ManifestName(file.id.number))));
       sizes[file.id] = file.size;
     }
     REQUIRE(sizes.size() >= 2);
@@ -443,10 +444,10 @@ TEST_CASE("leader_file_system: what a crash left half written is removed at the 
     leader.Close();
     // An object that was begun, and one that was finished but never named by the manifest.
     std::unique_ptr<rocksdb::FSWritableFile> file;
-    RequireOk(leader.fs()->NewWritableFile(directory / TableName(50), FileOptions(), &file,
-                                           nullptr));
-    RequireOk(leader.fs()->NewWritableFile(directory / TableName(51), FileOptions(), &file,
-                                           nullptr));
+    RequireOk(
+        leader.fs()->NewWritableFile(directory / TableName(50), FileOptions(), &file, nullptr));
+    RequireOk(
+        leader.fs()->NewWritableFile(directory / TableName(51), FileOptions(), &file, nullptr));
     RequireOk(file->Append("not a table", IOOptions(), nullptr));
     RequireOk(file->Close(IOOptions(), nullptr));
   }

@@ -78,6 +78,11 @@ inline DatabaseState ReadState(rocksdb::DB* db,
   return state;
 }
 
+// Closed also by a test that fails.
+struct ClosingGeneration : GenerationContents {
+  ~ClosingGeneration() { Close(); }
+};
+
 inline DatabaseState ReadState(const GenerationContents& generation, ColumnFamilySlots* slots) {
   DatabaseState state;
   state.sequence = generation.db->GetLatestSequenceNumber();
@@ -208,8 +213,8 @@ class LeaderHistory {
   void CreateFamily() {
     if (leader_->handles.size() > 4) return Write();
     rocksdb::ColumnFamilyHandle* handle = nullptr;
-    RequireOk(db()->CreateColumnFamily(BusyOptions(), "family" + std::to_string(++created_),
-                                       &handle));
+    RequireOk(
+        db()->CreateColumnFamily(BusyOptions(), "family" + std::to_string(++created_), &handle));
     leader_->handles.push_back(handle);
   }
 
@@ -221,20 +226,29 @@ class LeaderHistory {
     leader_->handles.erase(it);
   }
 
-  void Ingest() {
-    ScratchDirectory outside;
-    rocksdb::Options options = BusyOptions();
-    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options);
-    const std::string path = outside / "ingested.sst";
+  std::string NewTable(const std::string& path) {
+    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), BusyOptions());
     RequireOk(writer.Open(path));
     const uint64_t first = 100 + Below(60);
     for (uint64_t n = 0; n < 5; ++n) {
       RequireOk(writer.Put("key" + std::to_string(first + n), "ingested " + Value()));
     }
     RequireOk(writer.Finish());
-    rocksdb::IngestExternalFileOptions how;
-    how.write_global_seqno = false;
-    RequireOk(db()->IngestExternalFile(AnyFamily(), {path}, how));
+    return path;
+  }
+
+  // Into one column family, or into all in one step.
+  void Ingest() {
+    ScratchDirectory outside;
+    std::vector<rocksdb::ColumnFamilyHandle*> into = leader_->handles;
+    if (Below(2) == 0) into = {AnyFamily()};
+    std::vector<rocksdb::IngestExternalFileArg> args(into.size());
+    for (size_t i = 0; i < into.size(); ++i) {
+      args[i].column_family = into[i];
+      args[i].external_files = {NewTable(outside / std::to_string(i))};
+      args[i].options.write_global_seqno = false;
+    }
+    RequireOk(db()->IngestExternalFiles(args));
   }
 
   void DeleteFiles() {

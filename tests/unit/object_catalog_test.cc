@@ -290,8 +290,8 @@ TEST_CASE("object_catalog: a flipped bit in the journal is never taken for somet
     ScratchDirectory copy;
     std::ofstream(JournalIn(copy), std::ios::binary) << damaged;
     std::unique_ptr<ObjectCatalog> catalog;
-    const Status s = ObjectCatalog::Open(std::make_shared<UnsyncedFileSystem>(), copy.path(),
-                                         "items", &catalog);
+    const Status s =
+        ObjectCatalog::Open(std::make_shared<UnsyncedFileSystem>(), copy.path(), "items", &catalog);
     INFO("byte " << i << ": " << s.ToString());
     // A length that is too large looks like a torn tail, which is dropped.
     const bool refused = s.IsCorruption() || s.IsNotSupported();

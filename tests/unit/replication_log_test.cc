@@ -335,7 +335,10 @@ TEST_CASE("replication_log: every other change wakes a wait too", "[unit]") {
   log.AddFile({kWal, 0, nullptr});
   log.AddObject({FrameFile::kTable, 9, 1, 10});
   const std::vector<std::function<void()>> changes = {
-      [&] { log.SetCurrent(3); }, [&] { log.AddObject({FrameFile::kTable, 10, 1, 10}); },
+      [&] { log.SetCurrent(3); },
+      [&] {
+        log.AddObject({FrameFile::kTable, 10, 1, 10});
+      },
       [&] { log.RemoveObject(9); }, [&] { log.RemoveFile(kWal); }};
   for (const auto& change : changes) {
     const uint64_t seen = log.end();

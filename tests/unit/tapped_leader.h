@@ -79,8 +79,8 @@ inline ImageTransfer TransferOf(uint64_t epoch, const ImageSnapshot& snapshot,
       const size_t n = std::min<uint64_t>(part.to - offset, kMaxFramePayload);
       std::string scratch(n, '\0');
       rocksdb::Slice piece;
-      RequireOk(file->reader->Read(offset, n, rocksdb::IOOptions(), &piece, scratch.data(),
-                                   nullptr));
+      RequireOk(
+          file->reader->Read(offset, n, rocksdb::IOOptions(), &piece, scratch.data(), nullptr));
       REQUIRE(piece.size() == n);
       transfer.frames.emplace_back();
       AppendFrame({FrameType::kLogAppend, part.id.file, part.id.number, offset, piece},

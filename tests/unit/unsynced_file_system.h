@@ -32,8 +32,7 @@ class UnsyncedFileSystem : public rocksdb::FileSystemWrapper {
     if (s.ok()) *result = std::make_unique<File>(std::move(*result), path, this);
     return s;
   }
-  rocksdb::IOStatus ReopenWritableFile(const std::string& path,
-                                       const rocksdb::FileOptions& options,
+  rocksdb::IOStatus ReopenWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                        std::unique_ptr<rocksdb::FSWritableFile>* result,
                                        rocksdb::IODebugContext* dbg) override {
     rocksdb::IOStatus s = target()->ReopenWritableFile(path, options, result, dbg);

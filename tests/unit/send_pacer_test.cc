@@ -1,0 +1,80 @@
+#include "lib/core/send_pacer.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <random>
+
+#include "tests/unit/random_seed.h"
+
+namespace slipstream {
+namespace {
+
+constexpr uint64_t kStart = 1000000;
+
+// Sends as soon as it may, from `now_us` on; returns when that was.
+uint64_t Send(SendPacer* pacer, uint64_t now_us) {
+  const uint64_t at = now_us + pacer->Delay(now_us);
+  REQUIRE(pacer->Delay(at) == 0);
+  pacer->OnSend(at);
+  return at;
+}
+
+TEST_CASE("send_pacer: without a delay nothing ever waits", "[unit]") {
+  SendPacer pacer(0);
+  for (int i = 0; i < 1000; ++i) REQUIRE(Send(&pacer, kStart) == kStart);
+}
+
+TEST_CASE("send_pacer: a few messages after a pause go at once", "[unit]") {
+  SendPacer pacer(200);
+  for (int pause = 0; pause < 3; ++pause) {
+    const uint64_t now_us = kStart + pause * 1000000;
+    for (int i = 0; i < 8; ++i) REQUIRE(Send(&pacer, now_us) == now_us);
+    REQUIRE(pacer.Delay(now_us) == 200);
+  }
+}
+
+TEST_CASE("send_pacer: under load messages are a delay apart", "[unit]") {
+  SendPacer pacer(200);
+  uint64_t now_us = kStart;
+  for (int i = 0; i < 20; ++i) now_us = Send(&pacer, now_us);
+  const uint64_t begin = now_us;
+  for (int i = 0; i < 1000; ++i) {
+    const uint64_t at = Send(&pacer, now_us);
+    REQUIRE(at - now_us <= 200);
+    now_us = at;
+  }
+  // Every fifth may go on a token that came back.
+  REQUIRE(now_us - begin >= 1000 * 200 * 7 / 10);
+  REQUIRE(now_us - begin <= 1000 * 200);
+}
+
+TEST_CASE("send_pacer: a slow trickle never waits", "[unit]") {
+  SendPacer pacer(200);
+  for (uint64_t i = 0; i < 1000; ++i) REQUIRE(Send(&pacer, kStart + i * 800) == kStart + i * 800);
+}
+
+TEST_CASE("send_pacer: no wait is longer than the delay, whatever comes", "[unit]") {
+  const uint64_t seed = testing::RandomSeed();
+  INFO("SLIPSTREAM_SEED=" << seed);
+  std::mt19937_64 random(seed);
+  SendPacer pacer(500);
+  uint64_t now_us = kStart;
+  for (int i = 0; i < 5000; ++i) {
+    now_us += random() % (random() % 50 == 0 ? 20000 : 300);
+    const uint64_t at = Send(&pacer, now_us);
+    REQUIRE(at - now_us <= 500);
+    now_us = at;
+  }
+}
+
+TEST_CASE("send_pacer: a clock that stands still or goes back does no harm", "[unit]") {
+  SendPacer pacer(200);
+  for (int i = 0; i < 20; ++i) pacer.OnSend(kStart);
+  REQUIRE(pacer.Delay(kStart) == 200);
+  REQUIRE(pacer.Delay(kStart - 100) == 300);
+  REQUIRE(pacer.Delay(kStart + 200) == 0);
+}
+
+}  // namespace
+}  // namespace slipstream
