@@ -82,8 +82,8 @@ TEST_CASE("frame: the layout is what the header says", "[unit]") {
 TEST_CASE("frame: every flipped bit is refused", "[unit]") {
   const std::string bytes = Encoded({FrameType::kLogAppend, FrameFile::kWal, 12, 34, "payload"});
   // What follows must not be taken for a longer payload either.
-  const std::string more = bytes + Encoded({FrameType::kLogRemoved, FrameFile::kWal, 1, 0, ""}) +
-                           std::string(300, 'x');
+  const std::string more =
+      bytes + Encoded({FrameType::kLogRemoved, FrameFile::kWal, 1, 0, ""}) + std::string(300, 'x');
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     INFO("bit " << bit);
     std::string damaged = bytes;
@@ -114,8 +114,10 @@ TEST_CASE("frame: an oversized payload is refused before it is read", "[unit]") 
 
 TEST_CASE("frame: unknown types and files are refused", "[unit]") {
   const std::string bytes = Encoded({FrameType::kLogAppend, FrameFile::kWal, 12, 34, "payload"});
-  for (const int type : {0, 6, 7, 128, 255}) RequireRefused(Altered(bytes, 8, static_cast<char>(type)));
-  for (const int file : {0, 5, 6, 128, 255}) RequireRefused(Altered(bytes, 9, static_cast<char>(file)));
+  for (const int type : {0, 6, 7, 128, 255})
+    RequireRefused(Altered(bytes, 8, static_cast<char>(type)));
+  for (const int file : {0, 5, 6, 128, 255})
+    RequireRefused(Altered(bytes, 9, static_cast<char>(file)));
   Slice input;
   Frame frame;
   const std::string good = Altered(bytes, 8, 5);

@@ -76,9 +76,8 @@ void CheckIncludes(const std::string& directory,
 bool IsOurs(const Include& include) {
   static const std::vector<std::string> kFolders = {"lib/", "slipstream/", "tests/", "bench/",
                                                     "examples/"};
-  return std::any_of(kFolders.begin(), kFolders.end(), [&](const std::string& folder) {
-    return include.header.starts_with(folder);
-  });
+  return std::any_of(kFolders.begin(), kFolders.end(),
+                     [&](const std::string& folder) { return include.header.starts_with(folder); });
 }
 
 bool IsWire(const Include& include) {
@@ -99,10 +98,21 @@ TEST_CASE("layers: the core includes nothing of ours outside itself", "[unit]") 
 }
 
 TEST_CASE("layers: the core has no thread, clock, socket or file", "[unit]") {
-  static const std::set<std::string> kImpure = {
-      "thread", "mutex", "condition_variable", "future", "chrono", "fstream", "filesystem",
-      "absl/synchronization/mutex.h", "absl/time/clock.h", "rocksdb/env.h",
-      "rocksdb/file_system.h", "unistd.h", "pthread.h", "fcntl.h", "sys/socket.h"};
+  static const std::set<std::string> kImpure = {"thread",
+                                                "mutex",
+                                                "condition_variable",
+                                                "future",
+                                                "chrono",
+                                                "fstream",
+                                                "filesystem",
+                                                "absl/synchronization/mutex.h",
+                                                "absl/time/clock.h",
+                                                "rocksdb/env.h",
+                                                "rocksdb/file_system.h",
+                                                "unistd.h",
+                                                "pthread.h",
+                                                "fcntl.h",
+                                                "sys/socket.h"};
   CheckIncludes("lib/core",
                 [](const Include& include) { return kImpure.count(include.header) == 0; });
 }
@@ -141,8 +151,7 @@ TEST_CASE("layers: gRPC and Protobuf are the wire's alone", "[unit]") {
   }
 }
 
-TEST_CASE("layers: public headers include the standard library, RocksDB and each other",
-          "[unit]") {
+TEST_CASE("layers: public headers include the standard library, RocksDB and each other", "[unit]") {
   CheckIncludes("include", [](const Include& include) {
     return IsStandard(include) || include.header.starts_with("rocksdb/") ||
            include.header.starts_with("slipstream/");

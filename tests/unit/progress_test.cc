@@ -237,9 +237,16 @@ TEST_CASE("progress: very many sightings take bounded memory and stay right", "[
 TEST_CASE("progress: changes wake those who look for them", "[unit]") {
   Progress progress;
   progress.WaitForChange(progress.version(), absl::InfinitePast());
-  const std::vector<std::function<void()>> changes = {
-      [&] { progress.Received(Position{1, 5, 5}); }, [&] { progress.Applied(Position{1, 5, 5}); },
-      [&] { progress.AppliedNewEpoch(Position{2, 5, 5}); }, [&] { progress.BumpVersion(); }};
+  const std::vector<std::function<void()>> changes = {[&] {
+                                                        progress.Received(Position{1, 5, 5});
+                                                      },
+                                                      [&] {
+                                                        progress.Applied(Position{1, 5, 5});
+                                                      },
+                                                      [&] {
+                                                        progress.AppliedNewEpoch(Position{2, 5, 5});
+                                                      },
+                                                      [&] { progress.BumpVersion(); }};
   for (const auto& change : changes) {
     const uint64_t seen = progress.version();
     std::thread watcher([&] { progress.WaitForChange(seen, absl::InfiniteFuture()); });

@@ -10,8 +10,8 @@ namespace {
 using rocksdb::ColumnFamilyDescriptor;
 using rocksdb::Status;
 
-const std::vector<ColumnFamilyDescriptor> kFamilies = {
-    {"default", rocksdb::ColumnFamilyOptions()}, {"other", rocksdb::ColumnFamilyOptions()}};
+const std::vector<ColumnFamilyDescriptor> kFamilies = {{"default", rocksdb::ColumnFamilyOptions()},
+                                                       {"other", rocksdb::ColumnFamilyOptions()}};
 
 void RequireRefused(const Status& s, const std::string& option) {
   INFO(s.ToString());
