@@ -68,6 +68,10 @@ struct Welcome {
   uint64_t heartbeat_ms = 0;
   // Its WAL may hold transactions in two phases.
   bool two_phase_commit = false;
+  // What the epoch began with: LastSequence as the leader recovered it, and the newest WAL that it
+  // was recovered from (0: none). What those WALs seem to say counts for nothing.
+  uint64_t recovered_sequence = 0;
+  uint64_t newest_recovered_wal = 0;
   std::vector<ColumnFamilyInfo> column_families;
   std::vector<EpochStart> epochs;
 };

@@ -66,7 +66,9 @@ Image::Image(const ImageBegin& begin, const Welcome& welcome)
       wal_recovery_mode_(welcome.wal_recovery_mode),
       current_manifest_(begin.current_manifest),
       objects_(std::make_shared<ObjectMap>()),
-      announced_(begin.files) {
+      announced_(begin.files),
+      newest_recovered_wal_(welcome.newest_recovered_wal),
+      last_wal_sequence_(welcome.recovered_sequence) {
   for (const LogFileSize& file : begin.files) NewFile(file.id);
 }
 
@@ -172,23 +174,22 @@ Status Image::Append(const Frame& frame, const RecordSink& sink, Effect* effect)
 
 Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink) {
   if (file->damaged) return Status::OK();
+  const bool recovered = frame.number <= newest_recovered_wal_;
   Status refused;  // by the sink, which is no damage
   Status s = file->reader->Feed(frame.payload, [&](Slice record, uint64_t end) {
     BatchHeader header;
     Status decoded = DecodeBatchHeader(record, &header);
     if (!decoded.ok()) return decoded;
-    // Records come in the order of the log files. One that begins lower than the last one ended was
-    // written after a recovery that ended lower: empty range deletes at the end of a WAL consume
-    // numbers that are used again. The record that a recovery from a damaged WAL writes is empty.
-    if (header.sequence > 0) last_wal_sequence_ = header.sequence + header.count - 1;
+    // The record that RocksDB writes after a recovery from a damaged WAL is empty, and begins with
+    // the number that comes next.
+    if (header.sequence > 0 && !recovered) {
+      last_wal_sequence_ = header.sequence + header.count - 1;
+    }
     refused = sink(record, end);
     return refused;
   });
-  // What an earlier process left half written is RocksDB's to judge, when a generation is opened;
-  // behind the last record of an older WAL nothing is ever added.
-  const bool older = files_.upper_bound({FrameFile::kWal, frame.number}) !=
-                     files_.lower_bound({FrameFile::kManifest, 0});
-  if (!s.ok() && refused.ok() && older) {
+  // What an earlier process left half written is RocksDB's to judge, when a generation is opened.
+  if (!s.ok() && refused.ok() && recovered) {
     file->damaged = true;
     return Status::OK();
   }
@@ -253,14 +254,12 @@ ImageCut Image::Cut() const {
   cut.current_manifest = current_manifest_;
   cut.objects = objects_;
   cut.wal_bytes = wal_bytes_;
-  const auto wals_end = files_.lower_bound({FrameFile::kManifest, 0});
-  for (auto it = files_.begin(); it != files_.end(); ++it) {
-    const auto& [id, file] = *it;
+  for (const auto& [id, file] : files_) {
     uint64_t size = file.data->size();
     if (id.file == FrameFile::kWal) {
-      // The newest one is cut behind its last whole record; older ones are left as RocksDB found
-      // them when the leader opened them.
-      if (std::next(it) == wals_end && !file.damaged) size = file.reader->record_boundary();
+      // Of this epoch, cut behind the last whole record; what the leader recovered from is left as
+      // RocksDB found it.
+      if (id.number > newest_recovered_wal_) size = file.reader->record_boundary();
     } else if (id.number == current_manifest_) {
       size = file.complete_size;
     } else {

@@ -97,7 +97,7 @@ class Image {
   struct LogFile {
     std::shared_ptr<ImageFile> data;
     std::unique_ptr<LogRecordReader> reader;
-    // WAL: unreadable from here on, as RocksDB found it when the leader opened it.
+    // A WAL that the leader recovered from: unreadable from here on, as RocksDB found it.
     bool damaged = false;
     // MANIFEST: what it says, and where its last complete group of edits ends.
     std::unique_ptr<ManifestState> manifest;
@@ -118,7 +118,10 @@ class Image {
   std::map<LogFileId, LogFile> files_;
   std::shared_ptr<ObjectMap> objects_;
   std::vector<LogFileSize> announced_;  // of a transfer
-  uint64_t last_wal_sequence_ = 0;      // of the last record
+  // WALs up to this number are what the leader recovered from. Only RocksDB knows what it makes of
+  // them: it may stop at damage, or recover a lower sequence number than their records say.
+  const uint64_t newest_recovered_wal_;
+  uint64_t last_wal_sequence_;  // of the last record behind them, or as recovered
   uint64_t wal_bytes_ = 0;
   uint64_t bytes_ = 0;
 };

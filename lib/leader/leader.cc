@@ -185,8 +185,13 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   Welcome welcome;
   Status s = db->GetDbIdentity(welcome.db_identity);
   if (!s.ok()) return s;
-  const uint64_t first = log_->first_sequence();
-  s = catalog_->AddEpoch({log_->epoch(), first != 0 ? first - 1 : db->GetLatestSequenceNumber()});
+  // In this order: the host may be writing already, and then there is a first record.
+  welcome.recovered_sequence = db->GetLatestSequenceNumber();
+  if (const uint64_t first = log_->first_sequence(); first != 0) {
+    welcome.recovered_sequence = first - 1;
+  }
+  welcome.newest_recovered_wal = log_->newest_recovered_wal();
+  s = catalog_->AddEpoch({log_->epoch(), welcome.recovered_sequence});
   if (!s.ok()) return s;
   welcome.epoch = log_->epoch();
   welcome.epochs = catalog_->epochs();

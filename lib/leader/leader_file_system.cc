@@ -221,6 +221,7 @@ Status LeaderFileSystem::TakeOver(rocksdb::Logger* logger) {
     parts_.log->AddFile(std::move(file));
   }
   if (current != 0) parts_.log->SetCurrent(current);
+  parts_.log->BeginRecovery();
   return Status::OK();
 }
 

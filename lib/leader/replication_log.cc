@@ -64,6 +64,18 @@ void ReplicationLog::AddFile(TappedLogFile file) {
   files_[file.id] = std::move(file);
 }
 
+void ReplicationLog::BeginRecovery() {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [id, file] : files_) {
+    if (id.file == FrameFile::kWal) newest_recovered_wal_ = id.number;  // in ascending order
+  }
+}
+
+uint64_t ReplicationLog::newest_recovered_wal() const {
+  absl::MutexLock lock(&mutex_);
+  return newest_recovered_wal_;
+}
+
 void ReplicationLog::Append(const LogFileId& id, uint64_t offset, const Slice& data) {
   {
     absl::MutexLock lock(&mutex_);

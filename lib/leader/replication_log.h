@@ -50,6 +50,10 @@ class ReplicationLog {
 
   // A log file that exists or was created; replaces one of the same id.
   void AddFile(TappedLogFile file);
+  // The newest WAL that was there before RocksDB opened the directory; 0 if there was none.
+  uint64_t newest_recovered_wal() const;
+  // RocksDB is about to open the directory: what is there now is what it recovers from.
+  void BeginRecovery();
   // `data` was appended to the file at `offset`.
   void Append(const LogFileId& id, uint64_t offset, const rocksdb::Slice& data);
   // Only before anything was sent: recovery cuts the last WAL's preallocated tail off.
@@ -106,6 +110,7 @@ class ReplicationLog {
   std::map<LogFileId, TappedLogFile> files_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, ObjectInfo> objects_ ABSL_GUARDED_BY(mutex_);
   uint64_t current_manifest_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t newest_recovered_wal_ ABSL_GUARDED_BY(mutex_) = 0;
   rocksdb::Status broken_ ABSL_GUARDED_BY(mutex_);
 
   // The waiting side, apart from mutex_ so that an append takes it only when somebody sleeps.

@@ -79,6 +79,7 @@ std::shared_ptr<LeaderSession> SessionSet::Accept(const Hello& hello, const std:
     session->OnClosed();
     return nullptr;
   }
+  context_->log->Wake();
   return session;
 }
 
@@ -92,17 +93,23 @@ void SessionSet::Pump() {
       std::erase_if(sessions_, [](const auto& s) { return s->closed(); });
       sessions = sessions_;
     }
-    StreamSession::Next next{context_->heartbeat_us};
+    using Wait = StreamSession::Next::Wait;
+    uint64_t after_us = context_->heartbeat_us;
+    bool for_growth = false;
+    bool for_delay = false;
     for (const auto& session : sessions) {
-      const StreamSession::Next n = session->Advance(now_us);
-      next.after_us = std::min(next.after_us, n.after_us);
-      next.paced |= n.paced;
+      const StreamSession::Next next = session->Advance(now_us);
+      after_us = std::min(after_us, next.after_us);
+      for_growth |= next.wait == Wait::kGrowth;
+      for_delay |= next.wait == Wait::kDelay;
     }
-    const absl::Duration timeout = absl::Microseconds(std::max<uint64_t>(next.after_us, 1));
-    if (next.paced) {
-      context_->log->Pause(timeout);
-    } else {
+    const absl::Duration timeout = absl::Microseconds(std::max<uint64_t>(after_us, 1));
+    // To be woken by growth costs the writing thread a system call for each write, so it is asked
+    // for only when the next write could be sent at once.
+    if (for_growth && !for_delay) {
       context_->log->WaitForGrowth(seen, timeout);
+    } else {
+      context_->log->Pause(timeout);
     }
   }
 }

@@ -45,39 +45,41 @@ bool StreamSession::TakeTurn() {
   absl::MutexLock lock(&mutex_);
   if (closed_) return false;
   if (busy_) {
-    wanted_ = true;
+    awaited_ = true;
     return false;
   }
   busy_ = true;
-  wanted_ = false;
   return true;
 }
 
 StreamSession::Next StreamSession::Advance(uint64_t now_us) {
   Next next{context_->heartbeat_us};
-  if (!TakeTurn()) return next;
-  for (;;) {
-    if (SendNext(now_us, &next)) return next;  // OnSent gives the turn back
+  if (!TakeTurn()) {
+    next.wait = Next::Wait::kSent;
+  } else if (!SendNext(now_us, &next)) {
     absl::MutexLock lock(&mutex_);
-    if (!wanted_ || closed_) {
-      busy_ = false;
-      return next;
-    }
-    wanted_ = false;
+    busy_ = false;
   }
+  return next;
 }
 
 void StreamSession::OnSent() {
-  bool more;
   {
     absl::MutexLock lock(&mutex_);
     if (closed_) return;
-    more = wanted_ || phase_ != Phase::kReplicate;
-    wanted_ = false;
-    busy_ = false;
+    if (!awaited_ && phase_ == Phase::kReplicate) {
+      busy_ = false;
+      return;
+    }
   }
-  // The pump is asleep, perhaps for longer than that message has to wait.
-  if (more && Advance(SteadyMicros()).paced) context_->log->Wake();
+  Next next{context_->heartbeat_us};
+  if (SendNext(SteadyMicros(), &next)) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    busy_ = false;
+    awaited_ = false;
+  }
+  context_->log->Wake();
 }
 
 bool StreamSession::SendNext(uint64_t now_us, Next* next) {
@@ -184,7 +186,7 @@ void StreamSession::SendImageFrames(std::string frames) {
 bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
   const uint64_t wait_us = pacer_.Delay(now_us);
   if (wait_us > 0 && cursor_ != context_->log->end()) {
-    *next = {std::min(next->after_us, wait_us), true};
+    *next = {std::min(next->after_us, wait_us), Next::Wait::kDelay};
     return false;
   }
   SharedBytes bytes;
@@ -214,6 +216,12 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
   held_.clear();
   last_send_us_ = now_us;
   pacer_.OnSend(now_us);
+  // The end of a chunk is not the end of the log. Asked now: once the message is handed over, the
+  // sending side is another thread's.
+  const uint64_t pause_us = pacer_.Delay(now_us);
+  if (pause_us > 0 || cursor_ != context_->log->end()) {
+    *next = {std::min(next->after_us, pause_us), Next::Wait::kDelay};
+  }
   context_->followers->Sent(follower_id_, stream_number_, Position{header.epoch, cursor_, 0},
                             bytes.bytes.size(), now_us);
   stream_->SendFrames(header, {bytes});

@@ -43,10 +43,15 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   // this it gets an image from scratch. Before Start.
   void Resume(const Hello& hello);
 
-  // When to look again if nothing happens before.
+  // What the pump waits for before it looks again, at the latest after `after_us`.
   struct Next {
+    enum class Wait {
+      kGrowth,  // everything is sent: for more of the replication log
+      kDelay,   // until the next message may be sent
+      kSent,    // a message is on its way: OnSent goes on from there, then wakes the pump
+    };
     uint64_t after_us;
-    bool paced = false;  // there is something to send, but not yet
+    Wait wait = Wait::kGrowth;
   };
 
   // Sends what there is to send, if it is time.
@@ -66,7 +71,8 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
 
   // Takes the sending side; false if another has it, who will then look again.
   bool TakeTurn();
-  // Hands one message to the stream. False if there is none: the turn is given back then.
+  // Hands one message to the stream, and with it the sending side to OnSent. False if there is
+  // none, or not yet.
   bool SendNext(uint64_t now_us, Next* next);
   void SendImageStart();
   bool SendImageFiles();
@@ -94,7 +100,8 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
 
   mutable absl::Mutex mutex_;
   bool busy_ ABSL_GUARDED_BY(mutex_) = true;  // until the welcome is sent
-  bool wanted_ ABSL_GUARDED_BY(mutex_) = false;
+  // The pump found this stream busy and relies on OnSent.
+  bool awaited_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

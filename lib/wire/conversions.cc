@@ -91,6 +91,8 @@ void ToProto(const Welcome& from, v1::Welcome* to) {
   to->set_wal_recovery_mode(from.wal_recovery_mode);
   to->set_heartbeat_ms(from.heartbeat_ms);
   to->set_two_phase_commit(from.two_phase_commit);
+  to->set_recovered_sequence(from.recovered_sequence);
+  to->set_newest_recovered_wal(from.newest_recovered_wal);
   for (const ColumnFamilyInfo& cf : from.column_families) {
     v1::ColumnFamily* c = to->add_column_families();
     c->set_name(cf.name);
@@ -112,6 +114,8 @@ Welcome FromProto(const v1::Welcome& from) {
   to.wal_recovery_mode = from.wal_recovery_mode();
   to.heartbeat_ms = from.heartbeat_ms();
   to.two_phase_commit = from.two_phase_commit();
+  to.recovered_sequence = from.recovered_sequence();
+  to.newest_recovered_wal = from.newest_recovered_wal();
   for (const v1::ColumnFamily& c : from.column_families()) {
     to.column_families.push_back({c.name(), c.comparator(), c.merge_operator()});
   }

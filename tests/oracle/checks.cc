@@ -97,6 +97,34 @@ std::string ComparePoints(rocksdb::DB* db, ColumnFamilyHandle* handle,
   return "";
 }
 
+std::string CompareSequences(Follower& follower, const Cluster& cluster) {
+  const uint64_t sequence = follower.db()->GetLatestSequenceNumber();
+  const uint64_t expected = cluster.db()->GetLatestSequenceNumber();
+  if (sequence == expected) return "";
+  return "sequence number " + std::to_string(sequence) + ", the leader's is " +
+         std::to_string(expected);
+}
+
+// Makes a write, after which sequence numbers have to agree.
+void CheckSequencesAgreeAgain(Cluster* cluster, Model* model, Verdict* verdict) {
+  const std::string key = "k0/sequences";
+  const Status s = cluster->db()->Put(rocksdb::WriteOptions(), key, "");
+  if (!s.ok()) return verdict->Fail("the leader refused a write: " + s.ToString());
+  model->Apply({{Change::Kind::kPut, "default", key, EncodePlain("")}});
+  ++verdict->totals->sequences_corrected;
+  const Position p = cluster->leader()->position();
+  for (size_t i = 0; i < cluster->slots(); ++i) {
+    Follower* follower = cluster->follower(i);
+    if (follower == nullptr) continue;
+    const Status reached = follower->WaitFor(p, kPatienceUs);
+    const std::string what =
+        reached.ok() ? CompareSequences(*follower, *cluster) : reached.ToString();
+    if (what.empty()) continue;
+    return verdict->Fail("follower " + std::to_string(i) + " at " + p.ToString() +
+                         ", after a write that should make sequence numbers agree: " + what);
+  }
+}
+
 void CheckFollower(const std::string& who, Follower* follower, const Position& p,
                    const Cluster& cluster, const Model& model, Random* random, Verdict* verdict) {
   auto fail = [&](const std::string& what) {
@@ -111,11 +139,9 @@ void CheckFollower(const std::string& who, Follower* follower, const Position& p
   Status s = follower->WaitFor(p, kPatienceUs);
   if (!s.ok()) return fail("WaitFor: " + s.ToString());
   // Background work of the leader may move the position on, but no sequence number.
-  const uint64_t sequence = follower->db()->GetLatestSequenceNumber();
-  const uint64_t expected = cluster.db()->GetLatestSequenceNumber();
-  if (sequence != expected && cluster.seed().exact_sequences) {
-    return fail("sequence number " + std::to_string(sequence) + ", the leader's is " +
-                std::to_string(expected));
+  if (const std::string difference = CompareSequences(*follower, cluster);
+      !difference.empty() && cluster.seed().exact_sequences) {
+    return fail(difference);
   }
   for (const auto& [name, content] : model.families_unlocked()) {
     ColumnFamilyHandle* handle = follower->GetColumnFamily(name);
@@ -168,7 +194,7 @@ Status ReadRange(rocksdb::DB* db, ColumnFamilyHandle* handle, const std::string&
   return it->status();
 }
 
-void Checkpoint(Cluster* cluster, const Model& model, Random* random, Verdict* verdict) {
+void Checkpoint(Cluster* cluster, Model* model, Random* random, Verdict* verdict) {
   if (verdict->failed()) return;
   ++verdict->totals->checkpoints;
   const Position p = cluster->leader()->position();
@@ -177,7 +203,7 @@ void Checkpoint(Cluster* cluster, const Model& model, Random* random, Verdict* v
   if (!stats.replication.ok()) {
     return verdict->Fail("replication has stopped: " + stats.replication.ToString());
   }
-  for (const auto& [name, content] : model.families_unlocked()) {
+  for (const auto& [name, content] : model->families_unlocked()) {
     ColumnFamilyHandle* handle = cluster->handle(name);
     if (handle == nullptr) return verdict->Fail("the leader has no column family " + name);
     const std::string difference =
@@ -185,13 +211,16 @@ void Checkpoint(Cluster* cluster, const Model& model, Random* random, Verdict* v
     if (!difference.empty()) return verdict->Fail("leader: " + name + ": " + difference);
   }
   size_t open = 0;
+  bool differ = false;
   for (size_t i = 0; i < cluster->slots(); ++i) {
     Follower* follower = cluster->follower(i);
     if (follower == nullptr) continue;
     ++open;
-    CheckFollower("follower " + std::to_string(i), follower, p, *cluster, model, random, verdict);
+    CheckFollower("follower " + std::to_string(i), follower, p, *cluster, *model, random, verdict);
     if (verdict->failed()) return;
+    differ |= !CompareSequences(*follower, *cluster).empty();
   }
+  if (differ) CheckSequencesAgreeAgain(cluster, model, verdict);
   if (random->OneIn(2)) {
     const Status s = cluster->leader()->WaitForFollowers(p, open, AckLevel::kApplied, kPatienceUs);
     if (!s.ok()) verdict->Fail("WaitForFollowers(" + p.ToString() + "): " + s.ToString());

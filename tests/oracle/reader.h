@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,7 +35,7 @@ class Reader {
     const rocksdb::Snapshot* snapshot = nullptr;
     std::unique_ptr<rocksdb::Iterator> iterator;  // or this
     std::string family;
-    uint64_t digest = 0;
+    std::optional<uint64_t> digest;  // empty until it is read for the first time
     uint64_t rebuilds = 0;
     uint64_t reconnects = 0;
     uint64_t epoch = 0;

@@ -47,7 +47,7 @@ void SeedRun::Run() {
       Phase(operations, nullptr);
     }
     if (random_.OneIn(2)) maintenance_.DoOneAlone();
-    if (random_.OneIn(2)) Checkpoint(&cluster_, model_, &random_, verdict_);
+    if (random_.OneIn(2)) Checkpoint(&cluster_, &model_, &random_, verdict_);
     if (random_.OneIn(4)) RestartLeader();
     if (random_.OneIn(3)) ChangeFollowers();
   }
@@ -153,7 +153,7 @@ void SeedRun::RestartLeader() {
   ++(crash ? verdict_->totals->leader_crashes : verdict_->totals->leader_restarts);
   if (random_.OneIn(2)) {
     CheckOldPosition(old, 0);
-    Checkpoint(&cluster_, model_, &random_, verdict_);
+    Checkpoint(&cluster_, &model_, &random_, verdict_);
   }
 }
 
@@ -191,7 +191,7 @@ void SeedRun::LoseTail(uint64_t operations) {
   for (size_t i = 0; i < seed_.followers && lost > 0; ++i) {
     if (resets[i]) CheckHistoryReset(i, old, *resets[i]);
   }
-  Checkpoint(&cluster_, model_, &random_, verdict_);
+  Checkpoint(&cluster_, &model_, &random_, verdict_);
 }
 
 bool SeedRun::DamageWal(const std::pair<std::string, uint64_t>& before, std::string* saved,
@@ -294,7 +294,7 @@ void SeedRun::CheckHistoryReset(size_t i, const Position& old, size_t known) {
 }
 
 void SeedRun::End() {
-  Checkpoint(&cluster_, model_, &random_, verdict_);
+  Checkpoint(&cluster_, &model_, &random_, verdict_);
   readers_.clear();
   if (verdict_->failed()) return;
   for (size_t i = 0; i < seed_.followers; ++i) cluster_.CloseFollower(i, true);
@@ -307,7 +307,7 @@ void SeedRun::End() {
   }
   if (!Check("opening the leader at the end", cluster_.OpenLeader(&random_))) return;
   CheckNothingLeaks(&cluster_, verdict_);
-  Checkpoint(&cluster_, model_, &random_, verdict_);
+  Checkpoint(&cluster_, &model_, &random_, verdict_);
   Check("closing the leader for good", cluster_.CloseLeader(CloseStyle::kOrderly, false));
 }
 

@@ -127,6 +127,8 @@ class TappedLeader {
     rocksdb::DB* db = nullptr;
     RequireOk(rocksdb::DB::Open(options, directory_, families, &handles, &db));
     db_.reset(db);
+    const uint64_t first = log_->first_sequence();
+    recovered_sequence_ = first != 0 ? first - 1 : db->GetLatestSequenceNumber();
   }
 
   void Close() {
@@ -146,6 +148,8 @@ class TappedLeader {
     if (db_ != nullptr) RequireOk(db_->GetDbIdentity(welcome.db_identity));
     welcome.wal_recovery_mode =
         static_cast<uint32_t>(rocksdb::WALRecoveryMode::kPointInTimeRecovery);
+    welcome.recovered_sequence = recovered_sequence_;
+    welcome.newest_recovered_wal = log_->newest_recovered_wal();
     return welcome;
   }
 
@@ -170,6 +174,7 @@ class TappedLeader {
   ImageSnapshot taken_over_;
   std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<rocksdb::DB> db_;
+  uint64_t recovered_sequence_ = 0;
 };
 
 }  // namespace slipstream::testing
