@@ -24,6 +24,18 @@ ReadOptions At(const rocksdb::Snapshot* snapshot) {
   return options;
 }
 
+// Where what was read twice first differs.
+std::string FirstDifference(const std::vector<std::pair<std::string, std::string>>& before,
+                            const std::vector<std::pair<std::string, std::string>>& now) {
+  size_t i = 0;
+  while (i < before.size() && i < now.size() && before[i] == now[i]) ++i;
+  auto entry = [i](const auto& digest) {
+    return i == digest.size() ? "the end" : digest[i].first + " = " + digest[i].second;
+  };
+  return "entry " + std::to_string(i) + " of " + std::to_string(before.size()) + " was " +
+         entry(before) + ", of " + std::to_string(now.size()) + " is " + entry(now);
+}
+
 }  // namespace
 
 Reader::Reader(std::string name, const SeedOptions& seed, uint64_t random_seed, Follower* follower,
@@ -247,12 +259,9 @@ void Reader::CheckPoints(const rocksdb::Snapshot* snapshot) {
   }
 }
 
-Status Reader::Digest(rocksdb::Iterator* it, uint64_t* digest) {
-  *digest = 0;
-  const std::hash<std::string_view> hash;
+Status Reader::Read(rocksdb::Iterator* it, Digest* digest) {
   for (it->SeekToFirst(); it->Valid(); it->Next()) {
-    *digest = *digest * 1000003 + hash(it->key().ToStringView());
-    *digest = *digest * 1000003 + hash(EncodeColumns(it->columns()));
+    digest->emplace_back(it->key().ToString(), oracle::Describe(EncodeColumns(it->columns())));
   }
   return it->status();
 }
@@ -275,7 +284,7 @@ void Reader::Hold() {
   }
   // Some are not read before their generation is an old one and its files are removed.
   if (random_.OneIn(2)) {
-    const Status s = Digest(it.get(), &held.digest.emplace());
+    const Status s = Read(it.get(), &held.digest.emplace());
     if (!s.ok()) Fail("reading " + held.family + " to hold it: " + s.ToString());
   }
   if (held.snapshot == nullptr) held.iterator = std::move(it);
@@ -287,14 +296,14 @@ void Reader::Recheck(bool release) {
   if (held_.empty()) return;
   std::swap(held_[random_.Below(held_.size())], held_.front());
   Held& held = held_.front();
-  uint64_t digest = 0;
+  Digest digest;
   Status s;
   if (held.snapshot != nullptr) {
     rocksdb::ColumnFamilyHandle* handle = follower_->GetColumnFamily(held.family);
     std::unique_ptr<rocksdb::Iterator> it(follower_->db()->NewIterator(At(held.snapshot), handle));
-    s = Digest(it.get(), &digest);
+    s = Read(it.get(), &digest);
   } else {
-    s = Digest(held.iterator.get(), &digest);
+    s = Read(held.iterator.get(), &digest);
   }
   const FollowerStats stats = follower_->stats();
   const bool swapped = stats.rebuilds != held.rebuilds || stats.applied.epoch != held.epoch;
@@ -308,11 +317,12 @@ void Reader::Recheck(bool release) {
       Fail("reading held " + held.family + " again: " + s.ToString());
     }
   } else if (!held.digest) {
-    held.digest = digest;
+    held.digest = std::move(digest);
     if (held.snapshot != nullptr) CheckAccounts(held.snapshot);
   } else if (digest != *held.digest) {
     Fail(std::string("a held ") + (held.snapshot != nullptr ? "snapshot" : "iterator") + " of " +
-         held.family + " shows something else than before");
+         held.family + " shows something else than before: " +
+         FirstDifference(*held.digest, digest));
   }
   if (!release) return;
   if (swapped) ++verdict_->totals->held_over_swap;

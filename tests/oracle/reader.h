@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
@@ -30,12 +31,14 @@ class Reader {
   ~Reader();
 
  private:
+  // Keys and what their values look like.
+  using Digest = std::vector<std::pair<std::string, std::string>>;
   // Something that was read once and must not change.
   struct Held {
     const rocksdb::Snapshot* snapshot = nullptr;
     std::unique_ptr<rocksdb::Iterator> iterator;  // or this
     std::string family;
-    std::optional<uint64_t> digest;  // empty until it is read for the first time
+    std::optional<Digest> digest;  // empty until it is read for the first time
     uint64_t rebuilds = 0;
     uint64_t reconnects = 0;
     uint64_t epoch = 0;
@@ -55,7 +58,7 @@ class Reader {
   void CheckAccounts(const rocksdb::Snapshot* snapshot);
   void CheckPairs(const rocksdb::Snapshot* snapshot);
   void CheckGrowth(const rocksdb::Snapshot* snapshot);
-  rocksdb::Status Digest(rocksdb::Iterator* it, uint64_t* digest);
+  rocksdb::Status Read(rocksdb::Iterator* it, Digest* digest);
   void Fail(const std::string& what);
 
   const std::string name_;

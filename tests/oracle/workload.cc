@@ -162,7 +162,8 @@ void Writer::AddOne(OperationKind kind, const std::vector<Target>& targets, Batc
     case OperationKind::kCount_:
       break;
   }
-  if (random_.Percent(seed_.big_value_percent)) {
+  // Not in large batches, which would fill the disk.
+  if (batch->changes().size() < 10 && random_.Percent(seed_.big_value_percent)) {
     batch->Put(target, NumberedKey('k', id_, seed_.keys + random_.Below(kBigKeys)),
                random_.Bytes(random_.Between(100 << 10, 2 << 20)));
   } else {

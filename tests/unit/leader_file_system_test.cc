@@ -166,10 +166,9 @@ TEST_CASE("leader_file_system: a removed WAL is a frame and stays readable", "[u
   RequireOk(f.leader.db()->Put({}, "b", "in a WAL"));
   const ImageSnapshot before = f.leader.log()->Snapshot();
   // The newest one.
-  auto wal = std::find_if(before.files.rbegin(), before.files.rend(),
-                          [](const TappedLogFile& file) {
-                            return file.id.file == FrameFile::kWal;
-                          });
+  auto wal =
+      std::find_if(before.files.rbegin(), before.files.rend(),
+                   [](const TappedLogFile& file) { return file.id.file == FrameFile::kWal; });
   REQUIRE(wal != before.files.rend());
   RequireOk(f.leader.db()->Flush({}));
   f.leader.Close();  // RocksDB removes files in the background
