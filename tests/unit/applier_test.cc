@@ -139,6 +139,19 @@ TEST_CASE("applier: a new column family is shown with the position that covers i
   REQUIRE(p.rig.Show().families.at("new").size() == 1);
 }
 
+TEST_CASE("applier: writes before a barrier do not bring its position forward", "[unit]") {
+  Pair p;
+  p.rig.Connect(p.leader);
+  p.CheckEqual();
+  for (int i = 0; i < 5; ++i) {
+    p.Put("key", "value " + std::to_string(i));
+    rocksdb::ColumnFamilyHandle* handle = nullptr;
+    RequireOk(p.leader.db()->CreateColumnFamily(BusyOptions(), "new" + std::to_string(i), &handle));
+    p.leader.handles.push_back(handle);
+    p.CheckEqual(1000);  // all in one message
+  }
+}
+
 TEST_CASE("applier: an ingested file is shown with the position that covers it", "[unit]") {
   Pair p;
   p.Put("key1", "old");
