@@ -321,8 +321,8 @@ void Reader::Recheck(bool release) {
     if (held.snapshot != nullptr) CheckAccounts(held.snapshot);
   } else if (digest != *held.digest) {
     Fail(std::string("a held ") + (held.snapshot != nullptr ? "snapshot" : "iterator") + " of " +
-         held.family + " shows something else than before: " +
-         FirstDifference(*held.digest, digest));
+         held.family +
+         " shows something else than before: " + FirstDifference(*held.digest, digest));
   }
   if (!release) return;
   if (swapped) ++verdict_->totals->held_over_swap;
