@@ -18,6 +18,15 @@ FollowerIterator::FollowerIterator(GenerationSet* generations,
       generation_(std::move(generation)),
       inner_(std::move(inner)) {}
 
+rocksdb::Status FollowerIterator::status() const {
+  rocksdb::Status s = inner_->status();
+  if (s.ok() && incomplete_) {
+    s = rocksdb::Status::IOError("iterator of column family '" + column_family_name_ +
+                                 "': a file could not be read");
+  }
+  return s;
+}
+
 rocksdb::Status FollowerIterator::GetProperty(std::string name, std::string* value) {
   return inner_->GetProperty(std::move(name), value);
 }

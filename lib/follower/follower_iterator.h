@@ -7,6 +7,7 @@
 
 #include "lib/follower/column_family_slots.h"
 #include "lib/follower/generation.h"
+#include "lib/storage/object_file.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/options.h"
 
@@ -24,18 +25,30 @@ class FollowerIterator final : public rocksdb::Iterator {
                    const rocksdb::ReadOptions& options, GenerationRef generation,
                    std::unique_ptr<rocksdb::Iterator> inner);
 
-  bool Valid() const override { return inner_->Valid(); }
-  void SeekToFirst() override { inner_->SeekToFirst(); }
-  void SeekToLast() override { inner_->SeekToLast(); }
-  void Seek(const rocksdb::Slice& target) override { inner_->Seek(target); }
-  void SeekForPrev(const rocksdb::Slice& target) override { inner_->SeekForPrev(target); }
-  void Next() override { inner_->Next(); }
-  void Prev() override { inner_->Prev(); }
+  bool Valid() const override { return !incomplete_ && inner_->Valid(); }
+  void SeekToFirst() override {
+    Reposition([this] { inner_->SeekToFirst(); });
+  }
+  void SeekToLast() override {
+    Reposition([this] { inner_->SeekToLast(); });
+  }
+  void Seek(const rocksdb::Slice& target) override {
+    Reposition([&] { inner_->Seek(target); });
+  }
+  void SeekForPrev(const rocksdb::Slice& target) override {
+    Reposition([&] { inner_->SeekForPrev(target); });
+  }
+  void Next() override {
+    Move([this] { inner_->Next(); });
+  }
+  void Prev() override {
+    Move([this] { inner_->Prev(); });
+  }
   rocksdb::Slice key() const override { return inner_->key(); }
   rocksdb::Slice value() const override { return inner_->value(); }
   const rocksdb::WideColumns& columns() const override { return inner_->columns(); }
   rocksdb::Slice timestamp() const override { return inner_->timestamp(); }
-  rocksdb::Status status() const override { return inner_->status(); }
+  rocksdb::Status status() const override;
   rocksdb::Status GetProperty(std::string name, std::string* value) override;
 
   // Returns NotSupported         made with a snapshot.
@@ -44,6 +57,21 @@ class FollowerIterator final : public rocksdb::Iterator {
   rocksdb::Status Refresh() override;
 
  private:
+  // RocksDB 7.8 forgets the error if the next file of a level cannot be opened or read when an
+  // iterator comes to it (MergingIterator::SkipNextDeleted), and goes on without what is in it.
+  template <typename Function>
+  void Move(Function function) {
+    const uint64_t before = FailedObjectReads();
+    function();
+    if (FailedObjectReads() != before) [[unlikely]]
+      incomplete_ = true;
+  }
+  template <typename Function>
+  void Reposition(Function function) {
+    incomplete_ = false;
+    Move(function);
+  }
+
   GenerationSet* const generations_;
   const size_t slot_;
   const uint32_t column_family_id_;
@@ -51,6 +79,7 @@ class FollowerIterator final : public rocksdb::Iterator {
   const rocksdb::ReadOptions options_;
   GenerationRef generation_;  // outlives inner_
   std::unique_ptr<rocksdb::Iterator> inner_;
+  bool incomplete_ = false;
 };
 
 }  // namespace slipstream

@@ -364,8 +364,9 @@ class GenerationFileSystem : public rocksdb::FileSystem {
 
   IOStatus OpenObject(const std::string& path, std::shared_ptr<const ObjectReader>* reader) {
     const auto object = FindObject(path);
-    if (!object) return IOStatus::NotFound(path);
-    return rocksdb::status_to_io_status(pool_->Open(*object, reader));
+    const rocksdb::Status s =
+        object ? pool_->Open(*object, reader) : rocksdb::Status::NotFound(path);
+    return s.ok() ? IOStatus::OK() : FailedObjectRead(s);
   }
 
   const std::string directory_;

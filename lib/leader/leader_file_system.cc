@@ -340,8 +340,9 @@ IOStatus LeaderFileSystem::NewRandomAccessFile(const std::string& path, const Fi
   if (!object) return IOStatus::NotFound(path);
   std::unique_ptr<ObjectReader> reader;
   Status s = parts_.storage->NewReader(ObjectNameOf(parts_.database, *object), &reader);
-  if (s.ok()) *result = NewRandomAccessObjectFile(std::move(reader));
-  return rocksdb::status_to_io_status(std::move(s));
+  if (!s.ok()) return FailedObjectRead(s);
+  *result = NewRandomAccessObjectFile(std::move(reader));
+  return IOStatus::OK();
 }
 
 IOStatus LeaderFileSystem::FileExists(const std::string& path, const IOOptions& options,

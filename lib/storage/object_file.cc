@@ -8,6 +8,8 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
 
+thread_local uint64_t failed_reads = 0;
+
 class RandomAccessObjectFile : public rocksdb::FSRandomAccessFile {
  public:
   explicit RandomAccessObjectFile(std::shared_ptr<const ObjectReader> reader)
@@ -15,7 +17,8 @@ class RandomAccessObjectFile : public rocksdb::FSRandomAccessFile {
 
   IOStatus Read(uint64_t offset, size_t n, const IOOptions&, Slice* result, char* scratch,
                 IODebugContext*) const override {
-    return rocksdb::status_to_io_status(reader_->Read(offset, n, result, scratch));
+    const rocksdb::Status s = reader_->Read(offset, n, result, scratch);
+    return s.ok() ? IOStatus::OK() : FailedObjectRead(s);
   }
   // RocksDB then reads ahead into a buffer of its own.
   IOStatus Prefetch(uint64_t, size_t, const IOOptions&, IODebugContext*) override {
@@ -34,8 +37,9 @@ class SequentialObjectFile : public rocksdb::FSSequentialFile {
   IOStatus Read(size_t n, const IOOptions&, Slice* result, char* scratch,
                 IODebugContext*) override {
     rocksdb::Status s = reader_->Read(offset_, n, result, scratch);
-    if (s.ok()) offset_ += result->size();
-    return rocksdb::status_to_io_status(std::move(s));
+    if (!s.ok()) return FailedObjectRead(s);
+    offset_ += result->size();
+    return IOStatus::OK();
   }
   IOStatus Skip(uint64_t n) override {
     offset_ += n;
@@ -58,5 +62,13 @@ std::unique_ptr<rocksdb::FSSequentialFile> NewSequentialObjectFile(
     std::shared_ptr<const ObjectReader> reader) {
   return std::make_unique<SequentialObjectFile>(std::move(reader));
 }
+
+IOStatus FailedObjectRead(const rocksdb::Status& status) {
+  ++failed_reads;
+  if (status.IsNotFound()) return IOStatus::IOError("object is gone", status.ToString());
+  return rocksdb::status_to_io_status(rocksdb::Status(status));
+}
+
+uint64_t FailedObjectReads() { return failed_reads; }
 
 }  // namespace slipstream

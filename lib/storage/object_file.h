@@ -1,6 +1,7 @@
 // Objects of the shared storage as the files that RocksDB reads.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "rocksdb/file_system.h"
@@ -13,5 +14,12 @@ std::unique_ptr<rocksdb::FSRandomAccessFile> NewRandomAccessObjectFile(
     std::shared_ptr<const ObjectReader> reader);
 std::unique_ptr<rocksdb::FSSequentialFile> NewSequentialObjectFile(
     std::shared_ptr<const ObjectReader> reader);
+
+// What RocksDB is told of an object that could not be opened or read: an IOError also where the
+// object is not there, because a Get passes NotFound on as if there were no such key. Counts it.
+rocksdb::IOStatus FailedObjectRead(const rocksdb::Status& status);
+
+// How many of them this thread has had so far.
+uint64_t FailedObjectReads();
 
 }  // namespace slipstream

@@ -56,7 +56,9 @@ Status Cluster::OpenLeader(Random* random) {
   std::vector<ColumnFamilyHandle*> handles;
   s = Leader::Open(options, db_options, path, descriptors, &handles, &leader_);
   for (ColumnFamilyHandle* handle : handles) handles_[handle->GetName()] = handle;
-  if (s.ok()) port_ = server_ != nullptr ? server_->port() : leader_->port();
+  if (!s.ok()) return s;
+  port_ = server_ != nullptr ? server_->port() : leader_->port();
+  leader_epoch_ = leader_->position().epoch;
   return s;
 }
 

@@ -1,6 +1,7 @@
 // One leader and its followers, in this process, over real gRPC and a directory storage.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -62,6 +63,8 @@ class Cluster {
   [[nodiscard]] rocksdb::Status OpenFollower(size_t i, Random* random);
   // read_after_close: reads once more between Close and the end.
   void CloseFollower(size_t i, bool read_after_close);
+  // Any thread: the epoch of the leader that was opened last.
+  const std::atomic<uint64_t>& leader_epoch() const { return leader_epoch_; }
   // Any thread, for those that may look at slots.
   FollowerSlot& slot(size_t i) { return *slots_[i]; }
   size_t slots() const { return slots_.size(); }
@@ -89,6 +92,7 @@ class Cluster {
   std::shared_ptr<SharedStorage> storage_;
   std::shared_ptr<ReplicationServer> server_;
   int port_ = 0;
+  std::atomic<uint64_t> leader_epoch_{0};
   std::unique_ptr<Leader> leader_;
   std::map<std::string, rocksdb::ColumnFamilyHandle*> handles_;
   std::vector<std::unique_ptr<FollowerSlot>> slots_;

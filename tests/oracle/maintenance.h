@@ -25,6 +25,8 @@ class Maintenance {
   void DoOne(const std::vector<std::string>& reserved);
   // Does something for which writers have to pause.
   void DoOneAlone();
+  // The only flush that there is with atomic flush.
+  void FlushAlone() { FlushSome(); }
   // The content that this class writes, under the number of no writer.
   static constexpr size_t kWriter = 0;
 

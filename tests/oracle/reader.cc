@@ -39,11 +39,12 @@ std::string FirstDifference(const std::vector<std::pair<std::string, std::string
 }  // namespace
 
 Reader::Reader(std::string name, const SeedOptions& seed, uint64_t random_seed, Follower* follower,
-               Verdict* verdict)
+               const std::atomic<uint64_t>* leader_epoch, Verdict* verdict)
     : name_(std::move(name)),
       seed_(seed),
       random_(random_seed),
       follower_(follower),
+      leader_epoch_(leader_epoch),
       verdict_(verdict) {
   thread_ = std::thread([this] { Run(); });
 }
@@ -58,6 +59,18 @@ void Reader::Fail(const std::string& what) {
   verdict_->Fail(name_ + ": " + what + " (applied " + stats.applied.ToString() + ", rebuilds " +
                  std::to_string(stats.rebuilds) + ", resyncs " + std::to_string(stats.resyncs) +
                  ", reconnects " + std::to_string(stats.reconnects) + ")");
+}
+
+void Reader::FailRead(const std::string& what, const Status& s, uint64_t epoch,
+                      uint64_t reconnects) {
+  // Files are kept for a follower that is connected, or was one lease ago. One that is busy when
+  // the leader restarts may come back later than that: then it may fail, but not read less.
+  const bool cut_off = *leader_epoch_ > epoch || follower_->stats().reconnects != reconnects;
+  if (cut_off && s.IsIOError()) {
+    ++verdict_->totals->lost_to_lease;
+  } else {
+    Fail(what + ": " + s.ToString());
+  }
 }
 
 void Reader::Run() {
@@ -90,6 +103,7 @@ void Reader::CheckPosition() {
     Fail("position went back from " + last_.ToString() + " to " + now.ToString());
   }
   last_ = now;
+  last_reconnects_ = follower_->stats().reconnects;
 }
 
 void Reader::CheckStats() {
@@ -129,7 +143,7 @@ bool Reader::ReadClass(const rocksdb::Snapshot* snapshot, char key_class,
       (*content)[i][it->key().ToString()] = EncodeColumns(it->columns());
     }
     if (!it->status().ok()) {
-      Fail("reading " + BaseFamily(i) + ": " + it->status().ToString());
+      FailRead("reading " + BaseFamily(i), it->status(), last_.epoch, last_reconnects_);
       return false;
     }
   }
@@ -210,7 +224,6 @@ void Reader::CheckGrowth(const rocksdb::Snapshot* snapshot) {
       now[BaseFamily(i) + " " + key] = std::stoull(value.substr(1));
     }
   }
-  const uint64_t epoch = follower_->position().epoch;
   for (const auto& [key, before] : seen_) {
     auto it = now.find(key);
     const uint64_t value = it == now.end() ? 0 : it->second;
@@ -228,7 +241,8 @@ void Reader::CheckGrowth(const rocksdb::Snapshot* snapshot) {
     break;
   }
   seen_ = std::move(now);
-  seen_epoch_ = epoch;
+  // From before the snapshot was taken, so no later than what was read.
+  seen_epoch_ = last_.epoch;
 }
 
 void Reader::CheckPoints(const rocksdb::Snapshot* snapshot) {
@@ -249,7 +263,10 @@ void Reader::CheckPoints(const rocksdb::Snapshot* snapshot) {
   for (size_t i = 0; i < kKeys; ++i) {
     rocksdb::PinnableSlice value;
     const Status s = follower_->db()->Get(At(snapshot), handle, keys[i], &value);
-    if (!s.ok() && !s.IsNotFound()) return Fail("Get " + keys[i] + ": " + s.ToString());
+    for (const Status& status : {s, statuses[i]}) {
+      if (status.ok() || status.IsNotFound()) continue;
+      return FailRead("reading " + keys[i], status, last_.epoch, last_reconnects_);
+    }
     if (s.code() != statuses[i].code() ||
         (s.ok() && value.ToStringView() != values[i].ToStringView())) {
       return Fail(family + " " + keys[i] + ": Get gives " + s.ToString() + " " +
@@ -285,7 +302,11 @@ void Reader::Hold() {
   // Some are not read before their generation is an old one and its files are removed.
   if (random_.OneIn(2)) {
     const Status s = Read(it.get(), &held.digest.emplace());
-    if (!s.ok()) Fail("reading " + held.family + " to hold it: " + s.ToString());
+    if (!s.ok()) {
+      FailRead("reading " + held.family + " to hold it", s, held.epoch, held.reconnects);
+      it.reset();
+      return Release(&held);
+    }
   }
   if (held.snapshot == nullptr) held.iterator = std::move(it);
   ++verdict_->totals->held;
@@ -308,17 +329,11 @@ void Reader::Recheck(bool release) {
   const FollowerStats stats = follower_->stats();
   const bool swapped = stats.rebuilds != held.rebuilds || stats.applied.epoch != held.epoch;
   if (!s.ok()) {
-    // Files are kept for a follower that is connected, or was one lease ago.
-    const bool cut_off = stats.reconnects != held.reconnects || !stats.connected;
-    if (cut_off && (s.IsIOError() || s.IsNotFound() || s.IsPathNotFound())) {
-      ++verdict_->totals->lost_to_lease;
-      release = true;
-    } else {
-      Fail("reading held " + held.family + " again: " + s.ToString());
-    }
+    FailRead("reading held " + held.family + " again", s, held.epoch, held.reconnects);
+    release = true;
   } else if (!held.digest) {
     held.digest = std::move(digest);
-    if (held.snapshot != nullptr) CheckAccounts(held.snapshot);
+    if (held.snapshot != nullptr && held.epoch == *leader_epoch_) CheckAccounts(held.snapshot);
   } else if (digest != *held.digest) {
     Fail(std::string("a held ") + (held.snapshot != nullptr ? "snapshot" : "iterator") + " of " +
          held.family +

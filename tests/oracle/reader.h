@@ -26,7 +26,7 @@ namespace slipstream::oracle {
 class Reader {
  public:
   Reader(std::string name, const SeedOptions& seed, uint64_t random_seed, Follower* follower,
-         Verdict* verdict);
+         const std::atomic<uint64_t>* leader_epoch, Verdict* verdict);
   // Lets go of everything that it holds, after reading it once more.
   ~Reader();
 
@@ -60,13 +60,18 @@ class Reader {
   void CheckGrowth(const rocksdb::Snapshot* snapshot);
   rocksdb::Status Read(rocksdb::Iterator* it, Digest* digest);
   void Fail(const std::string& what);
+  // A read failed that was made on a generation of this epoch, or taken after so many reconnects.
+  void FailRead(const std::string& what, const rocksdb::Status& s, uint64_t epoch,
+                uint64_t reconnects);
 
   const std::string name_;
   const SeedOptions& seed_;
   Random random_;
   Follower* const follower_;
+  const std::atomic<uint64_t>* const leader_epoch_;
   Verdict* const verdict_;
   Position last_;
+  uint64_t last_reconnects_ = 0;
   uint64_t seen_epoch_ = 0;
   std::map<std::string, uint64_t> seen_;  // counters and markers
   std::deque<Held> held_;

@@ -47,6 +47,7 @@ void SeedRun::Run() {
       Phase(operations, nullptr);
     }
     if (random_.OneIn(2)) maintenance_.DoOneAlone();
+    if (seed_.db.atomic_flush && random_.OneIn(2)) maintenance_.FlushAlone();
     if (random_.OneIn(2)) Checkpoint(&cluster_, &model_, &random_, verdict_);
     if (random_.OneIn(4)) RestartLeader();
     if (random_.OneIn(3)) ChangeFollowers();
@@ -107,7 +108,7 @@ void SeedRun::StartReaders(size_t i) {
   for (size_t r = 0; r < seed_.readers_per_follower; ++r) {
     readers_[i].push_back(std::make_unique<Reader>(
         "reader " + std::to_string(r) + " of follower " + std::to_string(i), seed_, random_.Next(),
-        cluster_.follower(i), verdict_));
+        cluster_.follower(i), &cluster_.leader_epoch(), verdict_));
   }
 }
 
