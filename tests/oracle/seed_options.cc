@@ -26,7 +26,8 @@ rocksdb::ColumnFamilyOptions ChooseFamilyOptions(Random* random, bool atomic_flu
   // that is built with assertions: there, memtables never fill up.
   o.write_buffer_size = atomic_flush ? 256 << 20 : random->Skewed(32 << 10, 1 << 20);
   o.max_write_buffer_number = static_cast<int>(random->Between(2, 6));
-  o.min_write_buffer_number_to_merge = random->OneIn(4) ? 2 : 1;
+  // With 2, a Flush that finds another one queued waits for ever in RocksDB 7.8.
+  o.min_write_buffer_number_to_merge = 1;
   o.compaction_style =
       random->OneIn(3) ? rocksdb::kCompactionStyleUniversal : rocksdb::kCompactionStyleLevel;
   o.num_levels = static_cast<int>(random->Between(3, 7));
@@ -134,7 +135,7 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
   o.replication_log_bytes = random.OneIn(2) ? 4 << 20 : 64 << 20;
   o.max_batch_delay_us = random.OneIn(3) ? 0 : random.Skewed(50, 20000);
   o.heartbeat_ms = random.Skewed(10, 500);
-  o.follower_lease_ms = random.Between(500, 2000);
+  o.follower_lease_ms = random.Skewed(100, 2000);
   o.rebuild_flushed_bytes = random.Skewed(64 << 10, 2 << 20);
   o.rebuild_interval_ms = random.Skewed(1, 500);
   o.ack_interval_us = random.OneIn(3) ? 0 : random.Skewed(100, 50000);
