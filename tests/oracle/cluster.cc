@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "tests/oracle/vanishing_storage.h"
+
 namespace slipstream::oracle {
 
 using rocksdb::ColumnFamilyDescriptor;
@@ -25,7 +27,10 @@ Cluster::~Cluster() {
 
 Status Cluster::OpenLeader(Random* random) {
   Status s;
-  if (storage_ == nullptr) s = NewDirectoryStorage(directory_ + "/shared", &storage_);
+  if (storage_ == nullptr) {
+    s = NewDirectoryStorage(directory_ + "/shared", &storage_);
+    if (s.ok()) storage_ = NewVanishingStorage(std::move(storage_));
+  }
   if (s.ok() && seed_.shared_server && server_ == nullptr) {
     s = ReplicationServer::Start({}, &server_);
   }
