@@ -176,8 +176,9 @@ class Follower {
 
   virtual FollowerStats stats() const = 0;
 
-  // Ends the stream and stops all threads; reads go on working on what there is until the
-  // follower is destroyed. Idempotent. Returns the last error, if the follower had failed.
+  // Ends the stream and stops all threads. Reads go on working on what there is until the follower
+  // is destroyed, but for files that leave the storage once its lease has run: IOError. Idempotent.
+  // Returns the last error, if the follower had failed.
   virtual rocksdb::Status Close() = 0;
 };
 

@@ -9,14 +9,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <system_error>
 #include <vector>
-
-#include "catch2/catch.hpp"
 
 namespace slipstream::testing {
 namespace {
 
 constexpr size_t kBufferBytes = 256 << 10;
+
+// Thrown, since not only test cases use a proxy.
+void Require(bool ok, const char* what) {
+  if (!ok) throw std::system_error(errno, std::generic_category(), what);
+}
 
 sockaddr_in Loopback(int port) {
   sockaddr_in address{};
@@ -32,12 +37,12 @@ TcpProxy::TcpProxy(int target_port) : target_port_(target_port) {
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   sockaddr_in address = Loopback(0);
   socklen_t size = sizeof(address);
-  REQUIRE(bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0);
-  REQUIRE(listen(listener_, 16) == 0);
-  REQUIRE(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  Require(bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0, "bind");
+  Require(listen(listener_, 16) == 0, "listen");
+  Require(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0, "getsockname");
   port_ = ntohs(address.sin_port);
   wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  REQUIRE(wake_ >= 0);
+  Require(wake_ >= 0, "eventfd");
   thread_ = std::thread([this] { Run(); });
 }
 

@@ -107,21 +107,15 @@ std::string CompareSequences(Follower& follower, const Cluster& cluster) {
 
 // Makes a write, after which sequence numbers have to agree.
 void CheckSequencesAgreeAgain(Cluster* cluster, Model* model, Verdict* verdict) {
-  const std::string key = "k0/sequences";
-  const Status s = cluster->db()->Put(rocksdb::WriteOptions(), key, "");
-  if (!s.ok()) return verdict->Fail("the leader refused a write: " + s.ToString());
-  model->Apply({{Change::Kind::kPut, "default", key, EncodePlain("")}});
   ++verdict->totals->sequences_corrected;
-  const Position p = cluster->leader()->position();
-  for (size_t i = 0; i < cluster->slots(); ++i) {
+  ShowSomethingNew(cluster, model, verdict);
+  for (size_t i = 0; i < cluster->slots() && !verdict->failed(); ++i) {
     Follower* follower = cluster->follower(i);
     if (follower == nullptr) continue;
-    const Status reached = follower->WaitFor(p, kPatienceUs);
-    const std::string what =
-        reached.ok() ? CompareSequences(*follower, *cluster) : reached.ToString();
+    const std::string what = CompareSequences(*follower, *cluster);
     if (what.empty()) continue;
-    return verdict->Fail("follower " + std::to_string(i) + " at " + p.ToString() +
-                         ", after a write that should make sequence numbers agree: " + what);
+    verdict->Fail("follower " + std::to_string(i) +
+                  ", after a write that should make sequence numbers agree: " + what);
   }
 }
 
@@ -194,6 +188,23 @@ Status ReadRange(rocksdb::DB* db, ColumnFamilyHandle* handle, const std::string&
   return it->status();
 }
 
+void ShowSomethingNew(Cluster* cluster, Model* model, Verdict* verdict) {
+  if (verdict->failed()) return;
+  const std::string key = "k0/new";
+  const Status s = cluster->db()->Put(rocksdb::WriteOptions(), key, "");
+  if (!s.ok()) return verdict->Fail("the leader refused a write: " + s.ToString());
+  model->Apply({{Change::Kind::kPut, "default", key, EncodePlain("")}});
+  const Position p = cluster->leader()->position();
+  for (size_t i = 0; i < cluster->slots(); ++i) {
+    Follower* follower = cluster->follower(i);
+    if (follower == nullptr) continue;
+    const Status reached = follower->WaitFor(p, kPatienceUs);
+    if (reached.ok()) continue;
+    return verdict->Fail("follower " + std::to_string(i) + " does not reach " + p.ToString() +
+                         ": " + reached.ToString());
+  }
+}
+
 void Checkpoint(Cluster* cluster, Model* model, Random* random, Verdict* verdict) {
   if (verdict->failed()) return;
   ++verdict->totals->checkpoints;
@@ -202,6 +213,12 @@ void Checkpoint(Cluster* cluster, Model* model, Random* random, Verdict* verdict
   const LeaderStats stats = cluster->leader()->stats();
   if (!stats.replication.ok()) {
     return verdict->Fail("replication has stopped: " + stats.replication.ToString());
+  }
+  constexpr uint64_t kChunk = 1 << 20;  // of the replication log; the newest one is always kept
+  if (stats.replication_log_bytes > cluster->seed().replication_log_bytes + kChunk) {
+    return verdict->Fail("replication log: " + std::to_string(stats.replication_log_bytes) +
+                         " bytes, expected at most " +
+                         std::to_string(cluster->seed().replication_log_bytes + kChunk));
   }
   for (const auto& [name, content] : model->families_unlocked()) {
     ColumnFamilyHandle* handle = cluster->handle(name);

@@ -16,6 +16,11 @@ namespace slipstream::oracle {
 // REQUIRES: nobody writes.
 void Checkpoint(Cluster* cluster, Model* model, Random* random, Verdict* verdict);
 
+// Writes one key, and waits until every open follower shows it: none then reads from a generation
+// whose files may have been given up while it was cut off.
+// REQUIRES: nobody writes.
+void ShowSomethingNew(Cluster* cluster, Model* model, Verdict* verdict);
+
 // Compares one column family of one database with the model.
 // Returns an empty string, or the first difference.
 std::string CompareFamily(rocksdb::DB* db, rocksdb::ColumnFamilyHandle* handle,

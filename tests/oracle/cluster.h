@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "slipstream/follower.h"
 #include "slipstream/leader.h"
+#include "tests/oracle/network.h"
 #include "tests/oracle/random.h"
 #include "tests/oracle/seed_options.h"
 #include "tests/oracle/verdict.h"
@@ -73,6 +74,8 @@ class Cluster {
     return slots_[i]->follower.get();
   }
 
+  Network* network() { return &network_; }
+
   // The newest WAL on disk and its size; empty if there is none.
   std::pair<std::string, uint64_t> NewestWal() const;
   // Objects on the storage.
@@ -89,6 +92,7 @@ class Cluster {
   const std::string directory_;
   Verdict* const verdict_;
   uint64_t lease_ms_;
+  Network network_;
   std::shared_ptr<SharedStorage> storage_;
   std::shared_ptr<ReplicationServer> server_;
   int port_ = 0;

@@ -145,9 +145,10 @@ void PrintTotals(const Totals& t, double seconds) {
       n(t.lost_to_lease));
   printf(
       "  followers: %llu opens, %llu WAL records, %llu generations (%llu for barriers, %llu "
-      "gaps), %llu resyncs, %llu history resets, %llu times a sequence number to correct\n",
+      "gaps), %llu resyncs, %llu history resets, %llu times a sequence number to correct, "
+      "%llu network faults\n",
       n(t.follower_opens), n(t.records), n(t.generations), n(t.barriers), n(t.gaps), n(t.resyncs),
-      n(t.history_resets), n(t.sequences_corrected));
+      n(t.history_resets), n(t.sequences_corrected), n(t.network_faults));
   printf(
       "  leader: %llu restarts, %llu crashes (%llu WALs damaged, %llu refused, %llu operations "
       "lost), %llu objects deleted; %llu families created, %llu dropped, %llu ingests, %llu "

@@ -65,7 +65,8 @@ void Reader::FailRead(const std::string& what, const Status& s, uint64_t epoch,
                       uint64_t reconnects) {
   // Files are kept for a follower that is connected, or was one lease ago. One that is busy when
   // the leader restarts may come back later than that: then it may fail, but not read less.
-  const bool cut_off = *leader_epoch_ > epoch || follower_->stats().reconnects != reconnects;
+  const bool cut_off =
+      seed_.faulty_network || *leader_epoch_ > epoch || follower_->stats().reconnects != reconnects;
   if (cut_off && s.IsIOError()) {
     ++verdict_->totals->lost_to_lease;
   } else {
@@ -76,7 +77,13 @@ void Reader::FailRead(const std::string& what, const Status& s, uint64_t epoch,
 void Reader::Run() {
   while (!stop_.HasBeenNotified() && !verdict_->failed()) {
     CheckPosition();
-    switch (random_.Below(6)) {
+    switch (random_.Below(8)) {
+      case 6:
+        CheckMultiGet();
+        break;
+      case 7:
+        CheckIterators();
+        break;
       case 0:
         CheckStats();
         break;
@@ -121,6 +128,12 @@ void Reader::CheckStats() {
            {"receive_queue_bytes", stats.receive_queue_bytes}}) {
     if (value > kImpossible) Fail(std::string(field) + " = " + std::to_string(value));
   }
+  // One message more than the limit may wait, and one is being dealt with.
+  constexpr uint64_t kMessage = 2 << 20;
+  if (stats.receive_queue_bytes > seed_.receive_queue_bytes + 2 * kMessage) {
+    Fail("receive_queue_bytes = " + std::to_string(stats.receive_queue_bytes) + ", expected " +
+         std::to_string(seed_.receive_queue_bytes) + " and two messages");
+  }
   if (stats.live_generations == 0) Fail("live_generations = 0");
   if (stats.received < stats.applied) {
     Fail("received " + stats.received.ToString() + " is before applied " +
@@ -148,6 +161,67 @@ bool Reader::ReadClass(const rocksdb::Snapshot* snapshot, char key_class,
     }
   }
   return true;
+}
+
+bool Reader::AllHandles(std::vector<rocksdb::ColumnFamilyHandle*>* handles) {
+  for (size_t i = 0; i < seed_.families; ++i) {
+    handles->push_back(follower_->GetColumnFamily(BaseFamily(i)));
+    if (handles->back() != nullptr) continue;
+    Fail("no column family " + BaseFamily(i));
+    return false;
+  }
+  return true;
+}
+
+void Reader::CheckSum(size_t writer, const std::vector<std::string>& values) {
+  int64_t sum = 0;
+  for (const std::string& value : values) sum += std::stoll(value);
+  if (sum != kTotal) {
+    Fail("accounts of writer " + std::to_string(writer) + ", read together without a snapshot, " +
+         "add up to " + std::to_string(sum) + ", expected " + std::to_string(kTotal));
+  }
+}
+
+void Reader::CheckMultiGet() {
+  std::vector<rocksdb::ColumnFamilyHandle*> all;
+  if (!AllHandles(&all)) return;
+  const size_t writer = random_.Between(1, seed_.writers);
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < kAccounts; ++i) {
+    handles.push_back(all[i % seed_.families]);
+    keys.push_back(NumberedKey('b', writer, i));
+  }
+  const std::vector<Slice> slices(keys.begin(), keys.end());
+  std::vector<std::string> values;
+  ReadOptions options;
+  options.async_io = random_.OneIn(2);
+  for (const Status& s : follower_->db()->MultiGet(options, handles, slices, &values)) {
+    if (!s.ok()) return FailRead("MultiGet of accounts", s, last_.epoch, last_reconnects_);
+  }
+  CheckSum(writer, values);
+}
+
+void Reader::CheckIterators() {
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  if (!AllHandles(&handles)) return;
+  std::vector<rocksdb::Iterator*> made;
+  Status s = follower_->db()->NewIterators(ReadOptions(), handles, &made);
+  if (!s.ok()) return FailRead("NewIterators", s, last_.epoch, last_reconnects_);
+  std::vector<std::unique_ptr<rocksdb::Iterator>> iterators(made.begin(), made.end());
+  const size_t writer = random_.Between(1, seed_.writers);
+  std::vector<std::string> values;
+  for (size_t i = 0; i < kAccounts; ++i) {
+    rocksdb::Iterator* it = iterators[i % seed_.families].get();
+    const std::string key = NumberedKey('b', writer, i);
+    it->Seek(key);
+    if (!it->status().ok()) {
+      return FailRead("an iterator of NewIterators", it->status(), last_.epoch, last_reconnects_);
+    }
+    if (!it->Valid() || it->key() != key) return Fail("account " + key + " is missing");
+    values.push_back(it->value().ToString());
+  }
+  CheckSum(writer, values);
 }
 
 void Reader::CheckInvariants() {

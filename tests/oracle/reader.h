@@ -48,6 +48,11 @@ class Reader {
   void CheckPosition();
   void CheckStats();
   void CheckInvariants();
+  // The same invariant over column families without a snapshot: one call has to read one state.
+  void CheckMultiGet();
+  void CheckIterators();
+  bool AllHandles(std::vector<rocksdb::ColumnFamilyHandle*>* handles);
+  void CheckSum(size_t writer, const std::vector<std::string>& values);
   void CheckPoints(const rocksdb::Snapshot* snapshot);
   void Hold();
   void Recheck(bool release);

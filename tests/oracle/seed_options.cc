@@ -90,9 +90,10 @@ rocksdb::DBOptions ChooseDBOptions(Random* random) {
 
 const std::vector<std::string>& KindsThatCanBeLeftOut() {
   static const std::vector<std::string> kinds = {
-      "flush",          "compact",          "column-families", "ingest",       "delete-files",
-      "leader-restart", "follower-restart", "lost-tail",       "options",      "range-deletes",
-      "empty-ranges",   "big-values",       "blobs",           "atomic-flush", "readers"};
+      "flush",        "compact",        "column-families",  "ingest",
+      "delete-files", "leader-restart", "follower-restart", "lost-tail",
+      "options",      "range-deletes",  "empty-ranges",     "big-values",
+      "blobs",        "atomic-flush",   "readers",          "network"};
   return kinds;
 }
 
@@ -140,6 +141,9 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
   o.rebuild_interval_ms = random.Skewed(1, 500);
   o.ack_interval_us = random.OneIn(3) ? 0 : random.Skewed(100, 50000);
   o.receive_queue_bytes = random.OneIn(2) ? 1 << 20 : 64 << 20;
+  o.faulty_network = random.OneIn(3) && run.Allows("network");
+  // Several heartbeats have to be late before a follower gives its stream up.
+  o.stream_timeout_ms = 4 * o.heartbeat_ms + random.Skewed(200, 4000);
   return o;
 }
 
@@ -176,6 +180,8 @@ std::string SeedOptions::Describe() const {
   add("max_batch_delay_us", max_batch_delay_us);
   add("heartbeat_ms", heartbeat_ms);
   add("follower_lease_ms", follower_lease_ms);
+  add("faulty_network", faulty_network);
+  add("stream_timeout_ms", stream_timeout_ms);
   add("rebuild_flushed_bytes", rebuild_flushed_bytes);
   add("rebuild_interval_ms", rebuild_interval_ms);
   add("ack_interval_us", ack_interval_us);

@@ -51,11 +51,13 @@ struct SeedOptions {
   int follower_max_open_files = -1;
 
   // Slipstream.
+  bool faulty_network = false;
   bool shared_server = false;
   uint64_t replication_log_bytes = 0;
   uint64_t max_batch_delay_us = 0;
   uint64_t heartbeat_ms = 0;
   uint64_t follower_lease_ms = 0;
+  uint64_t stream_timeout_ms = 0;
   uint64_t rebuild_flushed_bytes = 0;
   uint64_t rebuild_interval_ms = 0;
   uint64_t ack_interval_us = 0;

@@ -93,14 +93,29 @@ void SeedRun::Phase(uint64_t operations, std::vector<Writer::Journal>* journals)
     threads.emplace_back(
         [this, i, n, &targets, journal] { writers_[i]->Run(n, targets, journal); });
   }
+  bool disturbed = false;
   const uint64_t maintenance = random_.Below(2 + operations / 100);
   for (uint64_t i = 0; i < maintenance && !verdict_->failed(); ++i) {
     maintenance_.DoOne(reserved);
+    if (random_.OneIn(3)) DisturbNetwork();
     if (random_.OneIn(12) && run_.Allows("follower-restart")) {
+      disturbed |= cluster_.network()->Heal();  // none opens without its leader
       RestartFollower(random_.Below(seed_.followers));
     }
   }
+  // Before the writers end: they wait for followers to show what they wrote.
+  disturbed |= cluster_.network()->Heal();
   for (std::thread& thread : threads) thread.join();
+  // What is read from here on comes from a generation whose files were kept all the time. After a
+  // phase with journals that is so because a restart of the leader follows.
+  if (disturbed && journals == nullptr) ShowSomethingNew(&cluster_, &model_, verdict_);
+}
+
+void SeedRun::DisturbNetwork() {
+  const std::string what = cluster_.network()->Disturb(&random_);
+  if (what.empty()) return;
+  verdict_->Trace(what);
+  ++verdict_->totals->network_faults;
 }
 
 void SeedRun::StartReaders(size_t i) {

@@ -33,6 +33,7 @@ class SeedRun {
   // Writers write `operations` altogether while maintenance goes on.
   // journals: of each writer, or null.
   void Phase(uint64_t operations, std::vector<Writer::Journal>* journals);
+  void DisturbNetwork();
   // Starts followers that are closed, closes others.
   void ChangeFollowers();
   void RestartFollower(size_t i);

@@ -317,6 +317,11 @@ void Writer::ReadOwnWrite(const Change& change) {
   const std::optional<std::string> expected = model_->Find(change.family, change.key);
   ++verdict_->totals->read_your_writes;
   if (s.IsNotFound() && !expected) return;
+  if (s.IsIOError() && seed_.faulty_network) {
+    // Cut off for longer than its lease since it showed that position.
+    ++verdict_->totals->lost_to_lease;
+    return;
+  }
   if (s.ok() && expected && found == *expected) return;
   verdict_->Fail(who + "found " + (s.ok() ? Describe(found) : s.ToString()) + ", expected " +
                  (expected ? Describe(*expected) : "nothing"));
