@@ -102,6 +102,10 @@ struct FollowerStats {
   uint64_t reconnects = 0;
   uint64_t history_resets = 0;
   uint64_t sequence_gaps = 0;    // holes in the leader's WAL: writes that went round it
+  // Times that what was received, or what was built from it, contradicted itself. Each was followed
+  // by a fresh image; more than 0 means a fault of the leader's disk, of the storage or of this
+  // library.
+  uint64_t corruptions = 0;
   uint64_t records_applied = 0;  // WAL records
   uint64_t keys_applied = 0;     // sequence numbers
   uint64_t writes = 0;           // RocksDB writes they were gathered into

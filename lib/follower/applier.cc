@@ -71,6 +71,7 @@ absl::Duration Applier::IdleTimeout() const {
 void Applier::Fail(const Status& status) {
   if (stopping_) return;
   failed_ = true;
+  if (status.IsCorruption()) ++counters_.corruptions;
   progress_->SetApplyStatus(status);
   on_error_(status);
 }
@@ -303,6 +304,7 @@ Status Applier::MaybePublish(bool wait) {
   if (!built) return Status::OK();
   if (!built->status.ok()) {
     // The current generation is as good as before; the next one is cut later.
+    if (built->status.IsCorruption()) ++counters_.corruptions;
     progress_->SetApplyStatus(built->status);
     retry_build_at_us_ = SteadyMicros() + kRetryBuildUs;
     return Status::OK();
@@ -380,6 +382,7 @@ void Applier::Fill(FollowerStats* stats) const {
   stats->resyncs = images > 0 ? images - 1 : 0;
   stats->history_resets = counters_.history_resets;
   stats->sequence_gaps = counters_.sequence_gaps;
+  stats->corruptions = counters_.corruptions;
   stats->records_applied = counters_.records;
   stats->keys_applied = counters_.keys;
   stats->writes = counters_.writes;

@@ -132,6 +132,9 @@ void CheckFollower(const std::string& who, Follower* follower, const Position& p
   };
   Status s = follower->WaitFor(p, kPatienceUs);
   if (!s.ok()) return fail("WaitFor: " + s.ToString());
+  if (const uint64_t n = follower->stats().corruptions; n != 0) {
+    return fail("contradicted itself " + std::to_string(n) + " times");
+  }
   // Background work of the leader may move the position on, but no sequence number.
   if (const std::string difference = CompareSequences(*follower, cluster);
       !difference.empty() && cluster.seed().exact_sequences) {

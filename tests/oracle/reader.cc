@@ -134,6 +134,10 @@ void Reader::CheckStats() {
     Fail("receive_queue_bytes = " + std::to_string(stats.receive_queue_bytes) + ", expected " +
          std::to_string(seed_.receive_queue_bytes) + " and two messages");
   }
+  if (stats.corruptions != 0) {
+    Fail("the follower contradicts itself " + std::to_string(stats.corruptions) +
+         " times; status " + stats.status.ToString());
+  }
   if (stats.live_generations == 0) Fail("live_generations = 0");
   if (stats.received < stats.applied) {
     Fail("received " + stats.received.ToString() + " is before applied " +

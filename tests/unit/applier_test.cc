@@ -276,6 +276,7 @@ void CheckHeals(Pair* p, const Status& error) {
   INFO(error.ToString());
   REQUIRE(error.IsCorruption());
   REQUIRE(p->rig.progress()->status().IsCorruption());
+  REQUIRE(p->rig.stats().corruptions == 1);
   // What is left of the broken stream is dropped.
   const Position shown = p->rig.progress()->applied();
   p->rig.SendFrames(1, 12345, "nonsense");
