@@ -85,8 +85,13 @@ struct LeaderStats {
   uint64_t pinned_objects = 0;         // removed by RocksDB, kept on the storage for followers
   uint64_t pinned_bytes = 0;
   uint64_t deleted_objects = 0;  // removed from the storage since the open
-  // Why replication has stopped, if it has: a log file could not be written. OK otherwise.
+  // Why replication has stopped, if it has: a log file could not be written. It goes on by itself
+  // once RocksDB has recovered (by itself, or by DB::Resume), and then this is OK again.
   rocksdb::Status replication;
+  // Epochs of this opening: 1, and one more each time replication went on after it had stopped.
+  // Followers take a fresh image each time, and go back with the leader where it took writes back.
+  uint64_t incarnations = 0;
+  rocksdb::Status last_break;  // why it last stopped; OK if it never did
 };
 
 // Opens a RocksDB database so that followers can replicate it. Log files stay in the local
@@ -160,8 +165,9 @@ class Leader {
 
   // Blocks until `count` followers have confirmed `position` at `level`.
   // timeout_us: microseconds; 0 = check once.
-  // Returns OK; TimedOut, with how many had; Aborted if `position` is of another epoch or the
-  // leader is closing. The write itself stays as it is: only its confirmation is waited for.
+  // Returns OK; TimedOut, with how many had; Aborted if `position` is of another epoch, if
+  // replication has stopped before it (LeaderStats::replication), or if the leader is closing. The
+  // write itself stays as it is: only its confirmation is waited for.
   [[nodiscard]] virtual rocksdb::Status WaitForFollowers(const Position& position, size_t count,
                                                          AckLevel level, uint64_t timeout_us) = 0;
 

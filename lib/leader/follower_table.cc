@@ -68,6 +68,27 @@ std::optional<Position> FollowerTable::OldestPin() {
   return registry_.OldestPin();
 }
 
+void FollowerTable::SetReachable(const Position& last, const rocksdb::Status& why) {
+  absl::MutexLock lock(&mutex_);
+  reachable_ = last;
+  unreachable_why_ = why;
+  confirmed_.SignalAll();
+}
+
+rocksdb::Status FollowerTable::CheckReachableLocked(const Position& position) const {
+  if (position.epoch < reachable_.epoch) {
+    return rocksdb::Status::Aborted("position " + position.ToString() +
+                                    " is of an epoch that has ended, now is " +
+                                    std::to_string(reachable_.epoch));
+  }
+  if (position.epoch == reachable_.epoch && position > reachable_) {
+    return rocksdb::Status::Aborted("replication has stopped at " + reachable_.ToString() +
+                                    ", before position " + position.ToString() + ": " +
+                                    unreachable_why_.ToString());
+  }
+  return rocksdb::Status::OK();
+}
+
 rocksdb::Status FollowerTable::Wait(const Position& position, size_t count, AckLevel level,
                                     uint64_t timeout_us) {
   const absl::Time deadline = absl::Now() + absl::Microseconds(timeout_us);
@@ -77,6 +98,8 @@ rocksdb::Status FollowerTable::Wait(const Position& position, size_t count, AckL
     const size_t have = level == AckLevel::kApplied ? registry_.CountApplied(position)
                                                     : registry_.CountReceived(position);
     if (have >= count) return rocksdb::Status::OK();
+    rocksdb::Status s = CheckReachableLocked(position);
+    if (!s.ok()) return s;
     if (late) {
       return rocksdb::Status::TimedOut(
           std::to_string(have) + " of " + std::to_string(count) + " followers have confirmed " +

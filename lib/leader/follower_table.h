@@ -36,6 +36,10 @@ class FollowerTable {
   // Drops those whose lease is over; then the oldest pin of the others.
   std::optional<Position> OldestPin();
 
+  // No follower will ever confirm a position of an older epoch than that of `last`, or beyond it
+  // within its epoch, for which `why` is the reason: waits for those end, now and later, with
+  // Aborted.
+  void SetReachable(const Position& last, const rocksdb::Status& why);
   // What Leader::WaitForFollowers says.
   rocksdb::Status Wait(const Position& position, size_t count, AckLevel level, uint64_t timeout_us);
   // Ends all waits, now and later, with Aborted.
@@ -55,6 +59,8 @@ class FollowerTable {
     uint64_t bytes_sent = 0;
   };
 
+  rocksdb::Status CheckReachableLocked(const Position& position) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsPresentLocked(const std::string& id, uint64_t stream) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -62,6 +68,8 @@ class FollowerTable {
   absl::CondVar confirmed_;
   FollowerRegistry registry_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Counters> counters_ ABSL_GUARDED_BY(mutex_);
+  Position reachable_ ABSL_GUARDED_BY(mutex_){0, UINT64_MAX, 0};
+  rocksdb::Status unreachable_why_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -1,15 +1,16 @@
 #include "slipstream/leader.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
 #include "lib/core/object_name.h"
+#include "lib/leader/epoch_claim.h"
+#include "lib/leader/incarnation_keeper.h"
 #include "lib/leader/leader_db.h"
 #include "lib/leader/leader_file_system.h"
-#include "lib/leader/position_source.h"
 #include "lib/leader/reclaimer.h"
 #include "lib/leader/replicable_options.h"
-#include "lib/leader/session_set.h"
 #include "rocksdb/env.h"
 #include "rocksdb/merge_operator.h"
 
@@ -62,7 +63,7 @@ class LeaderImpl : public Leader {
 
   rocksdb::DB* db() override { return db_.load(std::memory_order_acquire); }
   Position position() const override {
-    return position_ == nullptr ? Position() : position_->Now();
+    return keeper_ == nullptr ? Position() : keeper_->position();
   }
   Status WaitForFollowers(const Position& position, size_t count, AckLevel level,
                           uint64_t timeout_us) override;
@@ -75,7 +76,6 @@ class LeaderImpl : public Leader {
 
  private:
   Status LockDirectory(bool create);
-  Status ClaimEpoch(uint64_t* epoch);
 
   const LeaderOptions options_;
   const std::string path_;
@@ -83,8 +83,9 @@ class LeaderImpl : public Leader {
   std::shared_ptr<rocksdb::Logger> logger_;
   rocksdb::FileLock* file_lock_ = nullptr;
   std::shared_ptr<ObjectCatalog> catalog_;
+  std::shared_ptr<EpochClaim> claim_;
+  std::shared_ptr<RecoverySignal> recovery_;
   std::shared_ptr<ReplicationLog> log_;
-  std::shared_ptr<PositionSource> position_;
   std::shared_ptr<FollowerTable> followers_;
   std::unique_ptr<rocksdb::Env> env_;
   rocksdb::WALRecoveryMode recovery_mode_ = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
@@ -92,7 +93,8 @@ class LeaderImpl : public Leader {
   std::unique_ptr<rocksdb::DB> owned_db_;
   std::atomic<rocksdb::DB*> db_{nullptr};
   std::unique_ptr<Reclaimer> reclaimer_;
-  std::shared_ptr<SessionSet> sessions_;
+  std::shared_ptr<IncarnationKeeper> keeper_;
+  bool announced_ = false;  // to the server
   std::shared_ptr<ReplicationServer> server_;
 };
 
@@ -109,27 +111,6 @@ Status LeaderImpl::LockDirectory(bool create) {
     return Status::Busy(path_ + " is open as a leader already: " + s.ToString());
   }
   return s;
-}
-
-Status LeaderImpl::ClaimEpoch(uint64_t* epoch) {
-  constexpr int kTries = 100;
-  std::vector<std::string> names;
-  Status s = options_.storage->List(EpochPrefix(options_.database), &names);
-  if (!s.ok()) return s;
-  uint64_t newest = 0;
-  for (const std::string& name : names) {
-    uint64_t e = 0;
-    if (ParseEpochName(options_.database, name, &e)) newest = std::max(newest, e);
-  }
-  for (const EpochStart& e : catalog_->epochs()) newest = std::max(newest, e.epoch);
-  for (int i = 0; i < kTries; ++i) {
-    *epoch = ++newest;
-    s = options_.storage->PutIfAbsent(EpochName(options_.database, *epoch),
-                                      "slipstream epoch 1\n" + path_ + "\n");
-    if (!s.IsBusy()) return s;
-  }
-  return Status::Busy("database \"" + options_.database + "\" on " + options_.storage->Describe() +
-                      ": other processes claim its epochs");
 }
 
 Status LeaderImpl::Prepare(DBOptions* db_options,
@@ -149,7 +130,10 @@ Status LeaderImpl::Prepare(DBOptions* db_options,
   if (!s.ok()) return s;
   catalog_ = std::move(catalog);
   uint64_t epoch = 0;
-  s = ClaimEpoch(&epoch);
+  uint64_t known = 0;
+  for (const EpochStart& e : catalog_->epochs()) known = std::max(known, e.epoch);
+  claim_ = std::make_shared<EpochClaim>(options_.database, options_.storage, path_);
+  s = claim_->ClaimNewest(known, &epoch);
   if (!s.ok()) return s;
 
   auto log = std::make_shared<ReplicationLog>(epoch, options_.replication_log_bytes);
@@ -161,10 +145,11 @@ Status LeaderImpl::Prepare(DBOptions* db_options,
   s = fs->TakeOver(logger_.get());
   if (!s.ok()) return s;
   log_ = std::move(log);
-  position_ = std::make_shared<PositionSource>(log_);
   followers_ = std::make_shared<FollowerTable>(options_.follower_lease_ms);
   env_ = rocksdb::NewCompositeEnv(fs);
   db_options->env = env_.get();
+  recovery_ = std::make_shared<RecoverySignal>();
+  db_options->listeners.push_back(recovery_);
   // The directories are named exactly as the file system knows them.
   if (!db_options->wal_dir.empty()) db_options->wal_dir = wal_directory;
   db_options->db_paths.clear();
@@ -212,28 +197,27 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
     s = ReplicationServer::Start(options_.server_options, &server_);
     if (!s.ok()) return s;
   }
-  db_.store(db, std::memory_order_release);
-  position_->SetDatabase(db);
-  auto context = std::make_shared<SessionContext>();
-  context->log = log_;
-  context->followers = followers_;
-  context->position = position_;
-  context->heartbeat_us = options_.heartbeat_ms * 1000;
-  context->max_batch_delay_us = options_.max_batch_delay_us;
   reclaimer_ = std::make_unique<Reclaimer>(options_.database, options_.storage, catalog_,
                                            followers_, logger_);
-  sessions_ =
-      std::make_shared<SessionSet>(std::move(context), options_.database, std::move(welcome),
-                                   [this] { return reclaimer_->deleted_through(); });
-  sessions_->Start();
-  s = server_->router()->Add(options_.database, sessions_);
+  IncarnationParts parts;
+  parts.database = options_.database;
+  parts.heartbeat_us = options_.heartbeat_ms * 1000;
+  parts.max_batch_delay_us = options_.max_batch_delay_us;
+  parts.catalog = catalog_;
+  parts.followers = followers_;
+  parts.claim = claim_;
+  parts.signal = recovery_;
+  parts.deleted_through = [this] { return reclaimer_->deleted_through(); };
+  parts.logger = logger_;
+  keeper_ = std::make_shared<IncarnationKeeper>(std::move(parts), log_);
+  keeper_->Start(db, std::move(welcome));
+  s = server_->router()->Add(options_.database, keeper_);
   if (!s.ok()) {
-    sessions_->Stop();
-    sessions_.reset();  // what Close would take off the server is another leader's
-    position_->SetDatabase(nullptr);
-    db_.store(nullptr, std::memory_order_release);
+    keeper_->Stop();
     return s;
   }
+  announced_ = true;
+  db_.store(db, std::memory_order_release);
   reclaimer_->Start(options_.follower_lease_ms);
   return s;
 }
@@ -243,35 +227,30 @@ Status LeaderImpl::WaitForFollowers(const Position& position, size_t count, AckL
   if (db_.load(std::memory_order_acquire) == nullptr) {
     return Status::Aborted("the leader is not serving");
   }
-  if (position.epoch != log_->epoch()) {
+  if (const uint64_t epoch = keeper_->epoch(); position.epoch != epoch) {
     return Status::Aborted("position " + position.ToString() + " is not of this epoch, which is " +
-                           std::to_string(log_->epoch()));
+                           std::to_string(epoch));
   }
   return followers_->Wait(position, count, level, timeout_us);
 }
 
 LeaderStats LeaderImpl::stats() const {
   LeaderStats stats;
-  if (log_ == nullptr) return stats;
-  stats.position = position();
-  stats.replication_log_bytes = log_->memory_bytes();
-  stats.log_appends = log_->appends();
-  stats.log_bytes = log_->end();
-  stats.live_objects = log_->object_count();
+  if (keeper_ == nullptr) return stats;
+  keeper_->Fill(&stats);
   std::tie(stats.pinned_objects, stats.pinned_bytes) = catalog_->pinned();
   if (reclaimer_ != nullptr) stats.deleted_objects = reclaimer_->deleted();
-  stats.replication = log_->status();
   return stats;
 }
 
 Status LeaderImpl::Close() {
   if (followers_ != nullptr) followers_->Stop();
-  if (sessions_ != nullptr && server_ != nullptr) server_->router()->Remove(options_.database);
-  if (sessions_ != nullptr) sessions_->Stop();
+  // What a leader has not put on the server is another leader's.
+  if (std::exchange(announced_, false)) server_->router()->Remove(options_.database);
+  if (keeper_ != nullptr) keeper_->Stop();
   if (reclaimer_ != nullptr) reclaimer_->Stop();
   // A server of the leader's own ends with it; the streams of a shared one were finished above.
   if (options_.server == nullptr && server_ != nullptr) server_->Stop();
-  if (position_ != nullptr) position_->SetDatabase(nullptr);
   db_.store(nullptr, std::memory_order_release);
   Status s;
   if (owned_db_ != nullptr) {

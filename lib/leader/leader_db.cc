@@ -21,6 +21,9 @@ class LeaderDB : public rocksdb::StackableDB {
  public:
   explicit LeaderDB(rocksdb::DB* db) : StackableDB(db) {}
 
+  // StackableDB does not pass this on, and a host could not recover from a full disk.
+  Status Resume() override { return db_->Resume(); }
+
   using StackableDB::Put;
   Status Put(const WriteOptions& options, ColumnFamilyHandle* cf, const Slice& key,
              const Slice& value) override {

@@ -76,16 +76,24 @@ class TappedFile : public rocksdb::FSWritableFileOwnerWrapper {
     }
     return s;
   }
+  IOStatus Flush(const IOOptions& options, IODebugContext* dbg) override {
+    return Check(target()->Flush(options, dbg));
+  }
   IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
     return Check(target()->Sync(options, dbg));
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
     return Check(target()->Fsync(options, dbg));
   }
+  IOStatus RangeSync(uint64_t offset, uint64_t bytes, const IOOptions& options,
+                     IODebugContext* dbg) override {
+    return Check(target()->RangeSync(offset, bytes, options, dbg));
+  }
 
  private:
   IOStatus Record(IOStatus s, const Slice& data) {
     if (!s.ok()) return Check(std::move(s));
+    if (log_->succeeded()) log_ = log_->successor();
     log_->Append(id_, size_, data);
     size_ += data.size();
     return s;
@@ -93,12 +101,33 @@ class TappedFile : public rocksdb::FSWritableFileOwnerWrapper {
 
   // After a failed append or sync RocksDB may take back what followers have been sent already.
   IOStatus Check(IOStatus s) {
-    if (!s.ok()) log_->Break(s);
+    if (!s.ok()) log_->Break(id_, s);
     return s;
   }
 
   const LogFileId id_;
   uint64_t size_;
+  std::shared_ptr<ReplicationLog> log_;
+};
+
+// The directory of the log files. When its sync fails, RocksDB takes back what it was meant to make
+// durable: the WAL records whose write asked for it, or the MANIFEST that CURRENT was pointed to.
+class TappedDirectory : public rocksdb::FSDirectoryWrapper {
+ public:
+  TappedDirectory(std::unique_ptr<rocksdb::FSDirectory> directory,
+                  std::shared_ptr<ReplicationLog> log)
+      : FSDirectoryWrapper(std::move(directory)), log_(std::move(log)) {}
+
+  IOStatus FsyncWithDirOptions(const IOOptions& options, IODebugContext* dbg,
+                               const rocksdb::DirFsyncOptions& what) override {
+    using Reason = rocksdb::DirFsyncOptions::FsyncReason;
+    IOStatus s = FSDirectoryWrapper::FsyncWithDirOptions(options, dbg, what);
+    if (!s.ok() && what.reason == Reason::kNewFileSynced) log_->BreakNewestWal(s);
+    if (!s.ok() && what.reason == Reason::kFileRenamed) log_->BreakCurrentManifest(s);
+    return s;
+  }
+
+ private:
   const std::shared_ptr<ReplicationLog> log_;
 };
 
@@ -244,7 +273,7 @@ Status LeaderFileSystem::ImportObject(const std::string& path, const FileName& n
 
 IOStatus LeaderFileSystem::NewObject(const FileName& name,
                                      std::unique_ptr<FSWritableFile>* result) {
-  ObjectInfo object{ObjectKind(name), name.number, parts_.log->epoch(), 0};
+  ObjectInfo object{ObjectKind(name), name.number, NewestLog()->epoch(), 0};
   Status s = parts_.catalog->Create(object);
   std::unique_ptr<ObjectWriter> writer;
   if (s.ok()) s = parts_.storage->NewWriter(ObjectNameOf(parts_.database, object), &writer);
@@ -254,14 +283,19 @@ IOStatus LeaderFileSystem::NewObject(const FileName& name,
   return IOStatus::OK();
 }
 
+std::shared_ptr<ReplicationLog> LeaderFileSystem::NewestLog() const {
+  return parts_.log->succeeded() ? parts_.log->successor() : parts_.log;
+}
+
 IOStatus LeaderFileSystem::TapNewFile(const std::string& path, const LogFileId& id, uint64_t size,
                                       std::unique_ptr<FSWritableFile>* file) {
   // The reader is opened now, so that streams can read the file back even after it is deleted.
   std::unique_ptr<FSRandomAccessFile> reader;
   IOStatus s = target()->NewRandomAccessFile(path, FileOptions(), &reader, nullptr);
   if (!s.ok()) return s;
-  parts_.log->AddFile({id, size, std::move(reader)});
-  *file = std::make_unique<TappedFile>(std::move(*file), id, size, parts_.log);
+  const std::shared_ptr<ReplicationLog> log = NewestLog();
+  log->AddFile({id, size, std::move(reader)});
+  *file = std::make_unique<TappedFile>(std::move(*file), id, size, log);
   return s;
 }
 
@@ -299,6 +333,17 @@ IOStatus LeaderFileSystem::ReuseWritableFile(const std::string& path, const std:
     return IOStatus::NotSupported("slipstream: log files are not recycled: " + old_path);
   }
   return target()->ReuseWritableFile(path, old_path, options, result, dbg);
+}
+
+IOStatus LeaderFileSystem::NewDirectory(const std::string& path, const IOOptions& options,
+                                        std::unique_ptr<rocksdb::FSDirectory>* result,
+                                        IODebugContext* dbg) {
+  IOStatus s = target()->NewDirectory(path, options, result, dbg);
+  const std::string_view directory = DirectoryOf(path + "/");
+  if (s.ok() && (directory == parts_.db_directory || directory == parts_.wal_directory)) {
+    *result = std::make_unique<TappedDirectory>(std::move(*result), parts_.log);
+  }
+  return s;
 }
 
 IOStatus LeaderFileSystem::NewRandomRWFile(const std::string& path, const FileOptions& options,
@@ -376,9 +421,8 @@ IOStatus LeaderFileSystem::RemoveObject(const FileName& name) {
   if (!parts_.catalog->Find(name.number)) {
     return IOStatus::NotFound("slipstream: no object " + std::to_string(name.number));
   }
-  const uint64_t at = parts_.log->RemoveObject(name.number);
   return rocksdb::status_to_io_status(
-      parts_.catalog->Remove(name.number, Position{parts_.log->epoch(), at, 0}));
+      parts_.catalog->Remove(name.number, parts_.log->RemoveObject(name.number)));
 }
 
 IOStatus LeaderFileSystem::DeleteFile(const std::string& path, const IOOptions& options,

@@ -24,7 +24,7 @@ class LeaderFileSystem : public rocksdb::FileSystemWrapper {
     std::string db_directory;   // without a trailing '/'
     std::string wal_directory;  // the same, where WALs are; may be db_directory
     std::shared_ptr<SharedStorage> storage;
-    std::shared_ptr<ReplicationLog> log;
+    std::shared_ptr<ReplicationLog> log;  // of the first epoch; followed to its successors
     std::shared_ptr<ObjectCatalog> catalog;
   };
 
@@ -53,6 +53,9 @@ class LeaderFileSystem : public rocksdb::FileSystemWrapper {
                                       const rocksdb::FileOptions& options,
                                       std::unique_ptr<rocksdb::FSWritableFile>* result,
                                       rocksdb::IODebugContext* dbg) override;
+  rocksdb::IOStatus NewDirectory(const std::string& path, const rocksdb::IOOptions& options,
+                                 std::unique_ptr<rocksdb::FSDirectory>* result,
+                                 rocksdb::IODebugContext* dbg) override;
   rocksdb::IOStatus NewRandomRWFile(const std::string& path, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSRandomRWFile>* result,
                                     rocksdb::IODebugContext* dbg) override;
@@ -94,6 +97,7 @@ class LeaderFileSystem : public rocksdb::FileSystemWrapper {
   FileName Classify(const std::string& path) const;
   // The name to which RocksDB renames an SST that it will delete slowly.
   bool IsTrash(const std::string& path) const;
+  std::shared_ptr<ReplicationLog> NewestLog() const;
   rocksdb::IOStatus TapNewFile(const std::string& path, const LogFileId& id, uint64_t size,
                                std::unique_ptr<rocksdb::FSWritableFile>* file);
   rocksdb::IOStatus NewObject(const FileName& name,

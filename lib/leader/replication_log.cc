@@ -1,6 +1,7 @@
 #include "lib/leader/replication_log.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lib/core/coding.h"
 #include "lib/core/log_format.h"
@@ -60,8 +61,14 @@ void ReplicationLog::Publish() {
 }
 
 void ReplicationLog::AddFile(TappedLogFile file) {
-  absl::MutexLock lock(&mutex_);
-  files_[file.id] = std::move(file);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (successor_ == nullptr) {
+      files_[file.id] = std::move(file);
+      return;
+    }
+  }
+  successor()->AddFile(std::move(file));
 }
 
 void ReplicationLog::BeginRecovery() {
@@ -77,100 +84,267 @@ uint64_t ReplicationLog::newest_recovered_wal() const {
 }
 
 void ReplicationLog::Append(const LogFileId& id, uint64_t offset, const Slice& data) {
+  bool broken;
+  bool forward;
   {
     absl::MutexLock lock(&mutex_);
-    if (!broken_.ok()) return;
-    auto it = files_.find(id);
-    if (it == files_.end()) return;
-    if (it->second.size != offset) {
-      broken_ = rocksdb::Status::Corruption(
-          "replication log: append to log file " + std::to_string(id.number) + " at offset " +
-          std::to_string(offset) + ", expected " + std::to_string(it->second.size));
-      return;
-    }
-    it->second.size = offset + data.size();
-    if (first_sequence_.load(std::memory_order_relaxed) == 0 && id.file == FrameFile::kWal &&
-        offset == 0 && data.size() >= kLogHeaderBytes + sizeof(uint64_t)) {
-      // The record's header, then the write batch's sequence number.
-      first_sequence_.store(DecodeFixed64(data.data() + kLogHeaderBytes),
-                            std::memory_order_release);
-    }
-    Frame frame{FrameType::kLogAppend, id.file, id.number, offset, Slice()};
-    for (size_t done = 0; done < data.size();) {
-      const size_t n = std::min(kMaxFramePayload, data.size() - done);
-      frame.argument = offset + done;
-      frame.payload = Slice(data.data() + done, n);
-      AppendFrameLocked(frame);
-      done += n;
-    }
-    appends_.fetch_add(1, std::memory_order_relaxed);
+    forward = successor_ != nullptr;
+    if (!forward) AppendLocked(id, offset, data);
+    broken = !broken_.ok();
   }
-  Publish();
+  if (!broken) {
+    Publish();
+  } else if (forward) {
+    successor()->Append(id, offset, data);
+  } else {
+    HandleBreak();
+  }
+}
+
+void ReplicationLog::AppendLocked(const LogFileId& id, uint64_t offset, const Slice& data) {
+  auto it = files_.find(id);
+  if (it == files_.end()) return;
+  if (it->second.size != offset) {
+    BreakLocked(id, rocksdb::Status::Corruption("replication log: append to log file " +
+                                                std::to_string(id.number) + " at offset " +
+                                                std::to_string(offset) + ", expected " +
+                                                std::to_string(it->second.size)));
+    return;
+  }
+  it->second.size = offset + data.size();
+  if (!broken_.ok()) return;
+  if (first_sequence_.load(std::memory_order_relaxed) == 0 && id.file == FrameFile::kWal &&
+      offset == 0 && data.size() >= kLogHeaderBytes + sizeof(uint64_t)) {
+    // The record's header, then the write batch's sequence number.
+    first_sequence_.store(DecodeFixed64(data.data() + kLogHeaderBytes), std::memory_order_release);
+  }
+  Frame frame{FrameType::kLogAppend, id.file, id.number, offset, Slice()};
+  for (size_t done = 0; done < data.size();) {
+    const size_t n = std::min(kMaxFramePayload, data.size() - done);
+    frame.argument = offset + done;
+    frame.payload = Slice(data.data() + done, n);
+    AppendFrameLocked(frame);
+    done += n;
+  }
+  appends_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void ReplicationLog::Truncate(const LogFileId& id, uint64_t size) {
-  absl::MutexLock lock(&mutex_);
-  auto it = files_.find(id);
-  if (it != files_.end()) it->second.size = std::min(it->second.size, size);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (successor_ == nullptr) {
+      auto it = files_.find(id);
+      if (it != files_.end()) it->second.size = std::min(it->second.size, size);
+      return;
+    }
+  }
+  successor()->Truncate(id, size);
 }
 
 void ReplicationLog::RemoveFile(const LogFileId& id) {
+  bool forward;
   {
     absl::MutexLock lock(&mutex_);
-    if (!broken_.ok() || files_.erase(id) == 0) return;
-    AppendFrameLocked({FrameType::kLogRemoved, id.file, id.number, 0, Slice()});
+    forward = successor_ != nullptr;
+    if (!forward) broken_files_.erase(id);
+    if (!forward && files_.erase(id) != 0 && broken_.ok()) {
+      AppendFrameLocked({FrameType::kLogRemoved, id.file, id.number, 0, Slice()});
+    }
   }
-  Publish();
+  if (forward) {
+    successor()->RemoveFile(id);
+  } else {
+    Publish();
+  }
 }
 
 void ReplicationLog::SetCurrent(uint64_t manifest) {
+  bool forward;
   {
     absl::MutexLock lock(&mutex_);
-    if (!broken_.ok()) return;
-    current_manifest_ = manifest;
-    AppendFrameLocked({FrameType::kCurrentSet, FrameFile::kManifest, manifest, 0, Slice()});
-    appends_.fetch_add(1, std::memory_order_relaxed);
+    forward = successor_ != nullptr;
+    if (!forward) current_manifest_ = manifest;
+    if (broken_.ok()) {
+      AppendFrameLocked({FrameType::kCurrentSet, FrameFile::kManifest, manifest, 0, Slice()});
+      appends_.fetch_add(1, std::memory_order_relaxed);
+    }
   }
-  Publish();
+  if (forward) {
+    successor()->SetCurrent(manifest);
+  } else {
+    Publish();
+  }
 }
 
 void ReplicationLog::AddObject(const ObjectInfo& object) {
+  bool forward;
   {
     absl::MutexLock lock(&mutex_);
-    if (!broken_.ok()) return;
-    objects_[object.number] = object;
-    char epoch[8];
-    EncodeFixed64(epoch, object.epoch);
-    AppendFrameLocked({FrameType::kObjectAdded, object.file, object.number, object.size,
-                       Slice(epoch, sizeof(epoch))});
+    forward = successor_ != nullptr;
+    if (!forward) objects_[object.number] = object;
+    if (broken_.ok()) {
+      char epoch[8];
+      EncodeFixed64(epoch, object.epoch);
+      AppendFrameLocked({FrameType::kObjectAdded, object.file, object.number, object.size,
+                         Slice(epoch, sizeof(epoch))});
+    }
   }
-  Publish();
+  if (forward) {
+    successor()->AddObject(object);
+  } else {
+    Publish();
+  }
 }
 
-uint64_t ReplicationLog::RemoveObject(uint64_t number) {
-  uint64_t after;
+Position ReplicationLog::RemoveObject(uint64_t number) {
+  Position after{epoch_, 0, 0};
+  bool forward;
   {
     absl::MutexLock lock(&mutex_);
-    auto it = objects_.find(number);
-    if (broken_.ok() && it != objects_.end()) {
-      AppendFrameLocked({FrameType::kObjectRemoved, it->second.file, number, 0, Slice()});
+    forward = successor_ != nullptr;
+    auto it = objects_.find(number);  // empty once it was succeeded
+    if (it != objects_.end()) {
+      if (broken_.ok()) {
+        AppendFrameLocked({FrameType::kObjectRemoved, it->second.file, number, 0, Slice()});
+      }
       objects_.erase(it);
     }
-    // After a break no follower hears of the removal: each goes on needing the object.
-    after = broken_.ok() ? next_ : UINT64_MAX;
+    // After a break no follower of this epoch hears of the removal: each goes on needing the
+    // object.
+    after.offset = broken_.ok() ? next_ : UINT64_MAX;
   }
+  if (forward) return successor()->RemoveObject(number);
   Publish();
   return after;
 }
 
-void ReplicationLog::Break(const rocksdb::Status& why) {
-  absl::MutexLock lock(&mutex_);
+void ReplicationLog::BreakLocked(const LogFileId& id, const rocksdb::Status& why) {
   if (broken_.ok()) broken_ = why;
+  broken_files_.insert(id);
+}
+
+void ReplicationLog::Break(const LogFileId& id, const rocksdb::Status& why) {
+  bool forward;
+  {
+    absl::MutexLock lock(&mutex_);
+    forward = successor_ != nullptr;
+    if (!forward) BreakLocked(id, why);
+  }
+  if (forward) {
+    successor()->Break(id, why);
+  } else {
+    HandleBreak();
+  }
+}
+
+void ReplicationLog::BreakCurrentManifest(const rocksdb::Status& why) {
+  LogFileId id{FrameFile::kManifest, 0};
+  bool forward;
+  {
+    absl::MutexLock lock(&mutex_);
+    forward = successor_ != nullptr;
+    id.number = current_manifest_;
+    if (!forward) BreakLocked(id, why);
+  }
+  if (forward) {
+    successor()->BreakCurrentManifest(why);
+  } else {
+    HandleBreak();
+  }
+}
+
+void ReplicationLog::BreakNewestWal(const rocksdb::Status& why) {
+  LogFileId id{FrameFile::kWal, 0};
+  bool forward;
+  {
+    absl::MutexLock lock(&mutex_);
+    forward = successor_ != nullptr;
+    for (const auto& [known, file] : files_) {
+      if (known.file == FrameFile::kWal) id = known;  // in ascending order
+    }
+    if (!forward) BreakLocked(id, why);
+  }
+  if (forward) {
+    successor()->BreakNewestWal(why);
+  } else {
+    HandleBreak();
+  }
+}
+
+void ReplicationLog::HandleBreak() {
+  std::function<void()> handler;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (broken_.ok()) return;
+    handler = std::exchange(break_handler_, nullptr);
+  }
+  if (handler) handler();
+}
+
+void ReplicationLog::SetBreakHandler(std::function<void()> handler) {
+  {
+    absl::MutexLock lock(&mutex_);
+    break_handler_ = std::move(handler);
+  }
+  HandleBreak();
 }
 
 rocksdb::Status ReplicationLog::status() const {
   absl::MutexLock lock(&mutex_);
   return broken_;
+}
+
+bool ReplicationLog::CanSucceedLocked(uint64_t oldest_needed_wal) const {
+  return std::all_of(broken_files_.begin(), broken_files_.end(), [&](const LogFileId& id) {
+    mutex_.AssertReaderHeld();
+    return id.file == FrameFile::kWal ? id.number < oldest_needed_wal
+                                      : id.number != current_manifest_;
+  });
+}
+
+bool ReplicationLog::CanSucceed(uint64_t oldest_needed_wal) const {
+  absl::MutexLock lock(&mutex_);
+  return CanSucceedLocked(oldest_needed_wal);
+}
+
+std::shared_ptr<ReplicationLog> ReplicationLog::Succeed(uint64_t epoch,
+                                                        uint64_t oldest_needed_wal) {
+  auto next = std::make_shared<ReplicationLog>(epoch, memory_limit_);
+  absl::MutexLock lock(&mutex_);
+  if (broken_.ok() || successor_ != nullptr || !CanSucceedLocked(oldest_needed_wal)) return nullptr;
+  for (const LogFileId& id : broken_files_) files_.erase(id);
+  {
+    absl::MutexLock next_lock(&next->mutex_);
+    next->files_ = std::move(files_);
+    next->objects_ = std::move(objects_);
+    next->current_manifest_ = current_manifest_;
+    next->newest_recovered_wal_ = newest_recovered_wal_;
+  }
+  files_.clear();
+  objects_.clear();
+  // Whoever still reads here is told that it has left memory.
+  chunks_.clear();
+  memory_bytes_ = 0;
+  successor_ = next;
+  succeeded_.store(true, std::memory_order_release);
+  return next;
+}
+
+std::shared_ptr<ReplicationLog> ReplicationLog::successor() const {
+  std::shared_ptr<ReplicationLog> newest;
+  {
+    absl::MutexLock lock(&mutex_);
+    newest = successor_;
+  }
+  while (newest != nullptr && newest->succeeded()) {
+    std::shared_ptr<ReplicationLog> next;
+    {
+      absl::MutexLock lock(&newest->mutex_);
+      next = newest->successor_;
+    }
+    newest = std::move(next);
+  }
+  return newest;
 }
 
 bool ReplicationLog::Read(uint64_t offset, SharedBytes* out) const {
@@ -193,6 +367,7 @@ bool ReplicationLog::Read(uint64_t offset, SharedBytes* out) const {
 ImageSnapshot ReplicationLog::Snapshot() const {
   ImageSnapshot snapshot;
   absl::MutexLock lock(&mutex_);
+  snapshot.status = broken_;
   snapshot.offset = next_;
   snapshot.current_manifest = current_manifest_;
   snapshot.files.reserve(files_.size());

@@ -1,13 +1,20 @@
 // The replication log of one epoch: every append to a WAL or a MANIFEST, every change of CURRENT
 // and of the set of SST files, in one total order, as frames in memory.
+//
+//              Break                         Succeed
+//   recording --------> broken: no frame ----------------> succeeded: the log of the next epoch
+//                       any more, but the                  takes what is recorded here
+//                       directory is followed
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -30,6 +37,8 @@ struct TappedLogFile {
 
 // Everything that a directory consists of at one point of the log.
 struct ImageSnapshot {
+  // Not OK after a break: what is in the directory since then is no point of the log.
+  rocksdb::Status status;
   uint64_t offset = 0;
   uint64_t current_manifest = 0;
   std::vector<TappedLogFile> files;
@@ -61,14 +70,33 @@ class ReplicationLog {
   void RemoveFile(const LogFileId& id);
   void SetCurrent(uint64_t manifest);
   void AddObject(const ObjectInfo& object);
-  // Returns the offset behind the removal's frame; UINT64_MAX after a break, which no cut of this
-  // epoch reaches.
-  uint64_t RemoveObject(uint64_t number);
+  // Returns the position behind the removal's frame; after a break one of offset UINT64_MAX, which
+  // no cut of this epoch reaches.
+  Position RemoveObject(uint64_t number);
 
-  // A log file could not be written: what followers have may not be what the leader keeps. Nothing
-  // is recorded from here on.
-  void Break(const rocksdb::Status& why);
+  // The log file could not be written, or not be made durable: what followers have may not be what
+  // the leader keeps. No frame is recorded from here on.
+  void Break(const LogFileId& id, const rocksdb::Status& why);
+  // The same, of the MANIFEST that CURRENT names, or of the newest WAL.
+  void BreakCurrentManifest(const rocksdb::Status& why);
+  void BreakNewestWal(const rocksdb::Status& why);
   rocksdb::Status status() const;
+  // Called once, by the first break, in the thread that failed to write and without a lock: must
+  // return soon and call nothing that takes locks of RocksDB. If there was a break already it is
+  // called at once.
+  void SetBreakHandler(std::function<void()> handler);
+
+  // The log of `epoch`, which begins with what the directory holds, without the files that were
+  // broken; what is recorded here from now on goes there, in the order of the calls.
+  // Returns null if a broken file is still needed: a WAL of number `oldest_needed_wal` or more, or
+  // the MANIFEST that CURRENT names.
+  // REQUIRES: broken, and not succeeded yet.
+  std::shared_ptr<ReplicationLog> Succeed(uint64_t epoch, uint64_t oldest_needed_wal);
+  // Whether Succeed would find no broken file in its way.
+  bool CanSucceed(uint64_t oldest_needed_wal) const;
+  // The newest of the logs that have succeeded this one, if it was succeeded; else null.
+  std::shared_ptr<ReplicationLog> successor() const;
+  bool succeeded() const { return succeeded_.load(std::memory_order_acquire); }
 
   // The whole frames from `offset` to the end of their chunk or of the log. Empty if there are
   // none. Returns false if they have left memory, or `offset` is not one that was handed out.
@@ -95,6 +123,13 @@ class ReplicationLog {
   // Room for one more frame of `size` bytes, at the end.
   char* ReserveLocked(size_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AppendFrameLocked(const Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AppendLocked(const LogFileId& id, uint64_t offset, const rocksdb::Slice& data)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BreakLocked(const LogFileId& id, const rocksdb::Status& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool CanSucceedLocked(uint64_t oldest_needed_wal) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Calls the handler, if there was a break that it was not called for.
+  void HandleBreak();
   void Publish();
 
   const uint64_t epoch_;
@@ -112,6 +147,11 @@ class ReplicationLog {
   uint64_t current_manifest_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t newest_recovered_wal_ ABSL_GUARDED_BY(mutex_) = 0;
   rocksdb::Status broken_ ABSL_GUARDED_BY(mutex_);
+  // The files that the break and later failures were of.
+  std::set<LogFileId> broken_files_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> break_handler_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<ReplicationLog> successor_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<bool> succeeded_{false};
 
   // The waiting side, apart from mutex_ so that an append takes it only when somebody sleeps.
   absl::Mutex wait_mutex_;

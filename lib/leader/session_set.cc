@@ -16,7 +16,7 @@ SessionSet::SessionSet(std::shared_ptr<const SessionContext> context, std::strin
       welcome_(std::move(welcome)),
       deleted_through_(std::move(deleted_through)) {}
 
-SessionSet::~SessionSet() { Stop(); }
+SessionSet::~SessionSet() { Stop(Status::Aborted("the leader is closing")); }
 
 void SessionSet::Start() {
   pump_ = std::thread([this] {
@@ -25,7 +25,7 @@ void SessionSet::Start() {
   });
 }
 
-void SessionSet::Stop() {
+void SessionSet::Stop(const Status& why) {
   std::vector<std::shared_ptr<StreamSession>> sessions;
   {
     absl::MutexLock lock(&mutex_);
@@ -35,7 +35,7 @@ void SessionSet::Stop() {
   stopping_ = true;
   context_->log->Wake();
   if (pump_.joinable()) pump_.join();
-  for (const auto& session : sessions) session->Finish(Status::Aborted("the leader is closing"));
+  for (const auto& session : sessions) session->Finish(why);
 }
 
 Status SessionSet::Check(const Hello& hello) const {
@@ -65,11 +65,18 @@ std::shared_ptr<LeaderSession> SessionSet::Accept(const Hello& hello, const std:
   auto session =
       std::make_shared<StreamSession>(context_, std::move(stream), hello, peer, welcome_);
   // After the pin is registered: what is deleted from here on is not needed.
-  if (CanResume(hello)) session->Resume(hello);
+  if (CanResume(hello)) {
+    session->Resume(hello);
+  } else if (const Status broken = context_->log->status(); !broken.ok()) {
+    // It was registered, so that its pin goes on counting.
+    *status = ReplicationStopped(broken);
+    session->OnClosed();
+    return nullptr;
+  }
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_) {
-      *status = Status::Aborted("the leader is closing");
+      *status = Status::Aborted("the stream of this epoch has ended");
     } else {
       std::erase_if(sessions_, [](const auto& s) { return s->closed(); });
       sessions_.push_back(session);

@@ -24,8 +24,8 @@ class SessionSet : public LeaderEndpoint {
   ~SessionSet() override;
 
   void Start();
-  // Ends all streams with Aborted and joins the pump. No stream is accepted after.
-  void Stop();
+  // Ends all streams with `why` and joins the pump. No stream is accepted after.
+  void Stop(const rocksdb::Status& why);
 
   std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,
                                         std::shared_ptr<LeaderStream> stream,

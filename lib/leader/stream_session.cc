@@ -23,6 +23,11 @@ std::vector<LogFileSize> SizesOf(const ImageSnapshot& image) {
 
 }  // namespace
 
+Status ReplicationStopped(const Status& why) {
+  return Status::TryAgain("replication has stopped until the leader's disk has recovered: " +
+                          why.ToString());
+}
+
 StreamSession::StreamSession(std::shared_ptr<const SessionContext> context,
                              std::shared_ptr<LeaderStream> stream, Hello hello, std::string peer,
                              Welcome welcome)
@@ -85,8 +90,7 @@ void StreamSession::OnSent() {
 bool StreamSession::SendNext(uint64_t now_us, Next* next) {
   switch (phase_) {
     case Phase::kImageStart:
-      SendImageStart();
-      return true;
+      return SendImageStart();
     case Phase::kImageFiles:
       return SendImageFiles();
     case Phase::kImageObjects:
@@ -97,8 +101,12 @@ bool StreamSession::SendNext(uint64_t now_us, Next* next) {
   return false;
 }
 
-void StreamSession::SendImageStart() {
+bool StreamSession::SendImageStart() {
   image_ = context_->log->Snapshot();
+  if (!image_.status.ok()) {
+    Finish(ReplicationStopped(image_.status));
+    return true;
+  }
   const std::vector<LogFileSize> wanted = SizesOf(image_);
   plan_ = PlanImage(held_, wanted);
   part_ = 0;
@@ -116,6 +124,7 @@ void StreamSession::SendImageStart() {
   phase_ = Phase::kImageFiles;
   context_->followers->ImageSent(follower_id_, stream_number_, plan_.bytes);
   stream_->SendImageBegin(begin);
+  return true;
 }
 
 bool StreamSession::SendImageFiles() {
@@ -192,8 +201,7 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
   SharedBytes bytes;
   if (!context_->log->Read(cursor_, &bytes)) {
     // It has left memory: what the follower misses is read from the files.
-    SendImageStart();
-    return true;
+    return SendImageStart();
   }
   const Position leader = context_->position->Now();
   if (bytes.bytes.empty()) {

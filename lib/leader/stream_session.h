@@ -31,6 +31,9 @@ struct SessionContext {
   uint64_t max_batch_delay_us = 0;
 };
 
+// What a follower is told that wants an image while there is none: `why` is the log's break.
+rocksdb::Status ReplicationStopped(const rocksdb::Status& why);
+
 // Threads: Advance from the leader's pump; the others from the transport. At most one of them at a
 // time owns the sending side: whoever set busy_.
 class StreamSession : public LeaderSession, public std::enable_shared_from_this<StreamSession> {
@@ -74,7 +77,7 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   // Hands one message to the stream, and with it the sending side to OnSent. False if there is
   // none, or not yet.
   bool SendNext(uint64_t now_us, Next* next);
-  void SendImageStart();
+  bool SendImageStart();
   bool SendImageFiles();
   bool SendImageObjects();
   void SendImageFrames(std::string frames);

@@ -43,8 +43,8 @@ TEST_CASE("replication_log: frames come back in the order of the calls", "[unit]
   log.AddObject({FrameFile::kTable, 9, 6, 1234});
   log.AddObject({FrameFile::kBlob, 10, 7, 77});
   log.Append(kWal, 3, "de");
-  const uint64_t removed = log.RemoveObject(9);
-  REQUIRE(removed == log.end());
+  const Position removed = log.RemoveObject(9);
+  REQUIRE(removed == Position{7, log.end(), 0});
   log.RemoveFile(kWal);
 
   std::vector<SharedBytes> memory;
@@ -72,7 +72,7 @@ TEST_CASE("replication_log: frames come back in the order of the calls", "[unit]
   check(5, FrameType::kLogAppend, FrameFile::kWal, 4, 3, "de");
   check(6, FrameType::kObjectRemoved, FrameFile::kTable, 9, 0, "");
   check(7, FrameType::kLogRemoved, FrameFile::kWal, 4, 0, "");
-  REQUIRE(frames[6].end == removed);
+  REQUIRE(frames[6].end == removed.offset);
   REQUIRE(frames.back().end == log.end());
   REQUIRE(log.appends() == 4);
 }
@@ -81,7 +81,7 @@ TEST_CASE("replication_log: what it does not know makes no frame", "[unit]") {
   ReplicationLog log(1, 16 << 20);
   log.Append(kWal, 0, "bytes of no file");
   log.RemoveFile(kWal);
-  REQUIRE(log.RemoveObject(3) == 0);
+  REQUIRE(log.RemoveObject(3) == Position{1, 0, 0});
   REQUIRE(log.end() == 0);
   RequireOk(log.status());
   SharedBytes bytes;
@@ -242,8 +242,8 @@ TEST_CASE("replication_log: nothing is recorded after a break", "[unit]") {
   log.Append(kWal, 0, "abc");
   log.AddObject({FrameFile::kTable, 9, 1, 10});
   const uint64_t end = log.end();
-  log.Break(rocksdb::Status::IOError("first"));
-  log.Break(rocksdb::Status::IOError("second"));
+  log.Break(kWal, rocksdb::Status::IOError("first"));
+  log.Break(kWal, rocksdb::Status::IOError("second"));
   log.Append(kWal, 3, "def");
   log.SetCurrent(8);
   log.AddObject({FrameFile::kTable, 10, 1, 10});
@@ -251,11 +251,7 @@ TEST_CASE("replication_log: nothing is recorded after a break", "[unit]") {
   log.RemoveObject(9);
   REQUIRE(log.end() == end);
   REQUIRE(log.status().ToString().find("first") != std::string::npos);
-  const ImageSnapshot snapshot = log.Snapshot();
-  REQUIRE(snapshot.files.size() == 1);
-  REQUIRE(snapshot.files[0].size == 3);
-  REQUIRE(snapshot.objects.size() == 1);
-  REQUIRE(snapshot.current_manifest == 0);
+  REQUIRE_FALSE(log.Snapshot().status.ok());
   // What was recorded before can still be read.
   std::vector<SharedBytes> memory;
   REQUIRE(FramesOf(log, 0, &memory).size() == 2);
@@ -264,9 +260,114 @@ TEST_CASE("replication_log: nothing is recorded after a break", "[unit]") {
 TEST_CASE("replication_log: a removal after a break lies beyond every cut", "[unit]") {
   ReplicationLog log(1, 16 << 20);
   log.AddObject({FrameFile::kTable, 9, 1, 10});
-  log.Break(rocksdb::Status::IOError("disk"));
+  log.Break(kWal, rocksdb::Status::IOError("disk"));
   // A follower that has all of the log never hears of the removal: it needs the object.
-  REQUIRE(log.RemoveObject(9) > log.end());
+  REQUIRE(log.RemoveObject(9) > Position{1, log.end(), 0});
+  // One that has an image of the next epoch does not.
+  auto next = log.Succeed(2, 8);
+  REQUIRE(next != nullptr);
+  REQUIRE(Position({2, 0, 0}) > Position({1, UINT64_MAX, 0}));
+}
+
+TEST_CASE("replication_log: a broken file is no part of the log that succeeds", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kManifest, 100, nullptr});
+  log.AddFile({kWal, 0, nullptr});
+  log.SetCurrent(kManifest.number);
+  log.AddObject({FrameFile::kTable, 9, 1, 10});
+  log.Append(kWal, 0, "abc");
+  REQUIRE(log.Succeed(2, UINT64_MAX) == nullptr);  // not broken
+  log.Break(kWal, rocksdb::Status::IOError("disk"));
+  // What RocksDB does meanwhile is followed without frames.
+  const LogFileId newer{FrameFile::kWal, kWal.number + 1};
+  log.AddFile({newer, 0, nullptr});
+  log.Append(newer, 0, "12345");
+  log.AddObject({FrameFile::kTable, 11, 1, 20});
+  REQUIRE(log.RemoveObject(9) == Position{1, UINT64_MAX, 0});
+  log.Append(kManifest, 100, "edit");
+
+  REQUIRE_FALSE(log.CanSucceed(kWal.number));
+  REQUIRE(log.Succeed(2, kWal.number) == nullptr);
+  REQUIRE(log.CanSucceed(newer.number));
+  const auto next = log.Succeed(2, newer.number);
+  REQUIRE(next != nullptr);
+  REQUIRE(next->epoch() == 2);
+  REQUIRE(next->end() == 0);
+  const ImageSnapshot image = next->Snapshot();
+  RequireOk(image.status);
+  REQUIRE(image.current_manifest == kManifest.number);
+  REQUIRE(image.files.size() == 2);
+  for (const TappedLogFile& file : image.files) {
+    REQUIRE(file.id != kWal);
+    REQUIRE(file.size == (file.id == newer ? 5 : 104));
+  }
+  REQUIRE(image.objects.size() == 1);
+  REQUIRE(image.objects[0].number == 11);
+  // Only one log may succeed it.
+  REQUIRE(log.Succeed(3, newer.number) == nullptr);
+}
+
+TEST_CASE("replication_log: a broken manifest is in the way as long as CURRENT names it",
+          "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kManifest, 100, nullptr});
+  log.SetCurrent(kManifest.number);
+  log.BreakCurrentManifest(rocksdb::Status::IOError("disk"));
+  REQUIRE_FALSE(log.CanSucceed(UINT64_MAX));
+  const LogFileId newer{FrameFile::kManifest, kManifest.number + 10};
+  log.AddFile({newer, 0, nullptr});
+  log.Append(newer, 0, "all edits");
+  log.SetCurrent(newer.number);
+  const auto next = log.Succeed(2, 0);
+  REQUIRE(next != nullptr);
+  REQUIRE(next->Snapshot().files.size() == 1);
+  REQUIRE(next->Snapshot().current_manifest == newer.number);
+}
+
+TEST_CASE("replication_log: what comes later goes to the newest log", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  log.AddFile({kManifest, 0, nullptr});
+  log.SetCurrent(kManifest.number);
+  log.Break(kWal, rocksdb::Status::IOError("disk"));
+  const auto second = log.Succeed(2, kWal.number + 1);
+  REQUIRE(second != nullptr);
+  second->Break(kWal, rocksdb::Status::IOError("disk"));
+  const auto third = second->Succeed(3, kWal.number + 1);
+  REQUIRE(third != nullptr);
+  REQUIRE(log.successor() == third);
+
+  const LogFileId wal{FrameFile::kWal, 90};
+  log.AddFile({wal, 0, nullptr});
+  log.Append(wal, 0, "abc");
+  second->Append(wal, 3, "def");
+  log.Append(kManifest, 0, "edit");
+  log.SetCurrent(kManifest.number);
+  log.AddObject({FrameFile::kTable, 9, 1, 10});
+  const Position removed = log.RemoveObject(9);
+  REQUIRE(removed == Position{3, third->end(), 0});
+  log.RemoveFile(wal);
+  RequireOk(third->status());
+  std::vector<SharedBytes> memory;
+  REQUIRE(FramesOf(*third, 0, &memory).size() == 7);
+  REQUIRE(third->Snapshot().files.size() == 1);
+  REQUIRE(third->Snapshot().files[0].size == 4);
+  log.Break(kManifest, rocksdb::Status::IOError("again"));
+  REQUIRE_FALSE(third->status().ok());
+}
+
+TEST_CASE("replication_log: the break handler is called once, also if it comes late", "[unit]") {
+  int calls = 0;
+  ReplicationLog log(1, 16 << 20);
+  log.SetBreakHandler([&] { ++calls; });
+  log.Break(kWal, rocksdb::Status::IOError("disk"));
+  log.Break(kManifest, rocksdb::Status::IOError("disk"));
+  REQUIRE(calls == 1);
+  ReplicationLog late(1, 16 << 20);
+  late.AddFile({kWal, 0, nullptr});
+  late.Append(kWal, 5, "a hole before it");
+  REQUIRE(late.status().IsCorruption());
+  late.SetBreakHandler([&] { ++calls; });
+  REQUIRE(calls == 2);
 }
 
 TEST_CASE("replication_log: the first sequence number is that of the first WAL record", "[unit]") {
