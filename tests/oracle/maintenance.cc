@@ -232,6 +232,9 @@ Status Maintenance::WriteIngested(const std::string& path, const std::string& fa
 
 bool Maintenance::Ingest() {
   if (!run_.Allows("ingest")) return true;
+  // RocksDB 7.8 orders L0 files by sequence number; a file that is ingested while a universal
+  // compaction runs ends up between the ones that it merges, which a consistency check then finds.
+  if (seed_.family.compaction_style == rocksdb::kCompactionStyleUniversal) return true;
   std::vector<rocksdb::IngestExternalFileArg> args;
   std::vector<Change> changes;
   const size_t n = random_->OneIn(3) ? 2 : 1;
