@@ -127,7 +127,8 @@ class Follower {
   // column_families: as for rocksdb::DB::Open; "default" must be among them. Their comparators and
   // merge operators must be the leader's; what only matters to writers (triggers, buffers,
   // compaction, listeners) is ignored. So is db_options.env, but for what GetEnv() returns.
-  // The block cache in the table options is shared by all generations.
+  // The block cache in the table options is shared by all generations. A memtable_factory that is
+  // RocksDB's default means the replay memtable (slipstream/replay_memtable.h); another one is used.
   //
   // Returns OK
   //         InvalidArgument  options that do not fit each other or the leader's database

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "rocksdb/env.h"
+#include "slipstream/replay_memtable.h"
 
 namespace slipstream {
 namespace {
@@ -81,6 +82,8 @@ rocksdb::ColumnFamilyOptions GenerationColumnFamilyOptions(
   o.write_buffer_size = 64ull << 30;
   if (o.arena_block_size == 0) o.arena_block_size = 1 << 20;
   o.memtable_prefix_bloom_size_ratio = 0;
+  // The applier is the only writer. A memtable that the host chose stays.
+  UseReplayMemTable(&o).PermitUncheckedError();
   o.max_write_buffer_number = std::max(o.max_write_buffer_number, 2);
   o.max_write_buffer_number_to_maintain = 0;
   o.max_write_buffer_size_to_maintain = 0;

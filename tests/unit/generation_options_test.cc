@@ -7,6 +7,7 @@
 #include "rocksdb/compaction_filter.h"
 #include "rocksdb/env.h"
 #include "rocksdb/listener.h"
+#include "rocksdb/memtablerep.h"
 #include "rocksdb/rate_limiter.h"
 #include "rocksdb/sst_file_manager.h"
 #include "rocksdb/write_buffer_manager.h"
@@ -150,6 +151,20 @@ TEST_CASE("generation_options: what readers see stays the host's", "[unit]") {
   CHECK(cf.table_factory == host.table_factory);
   CHECK(cf.num_levels == 5);
   CHECK(GenerationDBOptions(host, 2, rocksdb::Env::Default()).max_open_files == 77);
+}
+
+TEST_CASE("generation_options: the memtable is ours unless the host chose one", "[unit]") {
+  rocksdb::ColumnFamilyOptions host;
+  CHECK(GenerationColumnFamilyOptions(host).memtable_factory->GetId() ==
+        "ReplayMemTableFactory:bytewise");
+  host.comparator = rocksdb::ReverseBytewiseComparator();
+  CHECK(GenerationColumnFamilyOptions(host).memtable_factory->GetId() == "ReplayMemTableFactory");
+  host.memtable_factory = nullptr;
+  CHECK(GenerationColumnFamilyOptions(host).memtable_factory->GetId() == "ReplayMemTableFactory");
+  host.memtable_factory = std::make_shared<rocksdb::SkipListFactory>(8);
+  CHECK(GenerationColumnFamilyOptions(host).memtable_factory == host.memtable_factory);
+  host.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();
+  CHECK(GenerationColumnFamilyOptions(host).memtable_factory == host.memtable_factory);
 }
 
 // Opens a generation over a leader that has `tables` files in level 0.

@@ -136,6 +136,21 @@ TEST_CASE("layers: storage and wire know neither leader nor follower", "[unit]")
   }
 }
 
+TEST_CASE("layers: the memtable knows only itself and the core", "[unit]") {
+  CheckIncludes("lib/memtable", [](const Include& include) {
+    return !IsOurs(include) || include.header.starts_with("lib/memtable/") ||
+           include.header.starts_with("lib/core/") ||
+           include.header == "slipstream/replay_memtable.h";
+  });
+}
+
+TEST_CASE("layers: the tree of the memtable includes the standard library alone", "[unit]") {
+  CheckIncludes("lib/memtable", [](const Include& include) {
+    return include.line.file == "lib/memtable/replay_memtable.cc" || IsStandard(include) ||
+           include.header.starts_with("lib/memtable/");
+  });
+}
+
 TEST_CASE("layers: gRPC and Protobuf are the wire's alone", "[unit]") {
   for (const auto& entry : fs::directory_iterator(kRoot / "lib")) {
     const std::string name = entry.path().filename().string();
