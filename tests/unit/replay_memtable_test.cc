@@ -247,7 +247,11 @@ TEST_CASE("replay_memtable: a second entry of one key and sequence number is see
 
 TEST_CASE("replay_memtable: user timestamps", "[unit]") {
   ScratchDirectory directory;
-  auto db = OpenDatabase(ReplayOptions(rocksdb::BytewiseComparatorWithU64Ts()), directory.path());
+  const rocksdb::Comparator* comparator = nullptr;
+  RequireOk(rocksdb::Comparator::CreateFromString(rocksdb::ConfigOptions(),
+                                                  "leveldb.BytewiseComparator.u64ts", &comparator));
+  REQUIRE(comparator->timestamp_size() == 8);
+  auto db = OpenDatabase(ReplayOptions(comparator), directory.path());
   auto timestamp = [](uint64_t t) {
     std::string s;
     for (int i = 0; i < 8; ++i) s.push_back(static_cast<char>(t >> (8 * i)));
