@@ -110,6 +110,8 @@ struct FollowerStats {
   uint64_t keys_applied = 0;     // sequence numbers
   uint64_t writes = 0;           // RocksDB writes they were gathered into
   uint64_t bytes_applied = 0;
+  // Known from the leader's WAL and not shown, because they are not committed.
+  uint64_t prepared_transactions = 0;
 
   uint64_t image_bytes = 0;          // log files kept in memory
   uint64_t memtable_bytes = 0;       // of the current generation

@@ -1,6 +1,7 @@
 // What travels on a stream, as plain values; lib/wire turns them into Protobuf and back.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -40,6 +41,16 @@ struct EpochStart {
   uint64_t sequence = 0;  // LastSequence that the epoch's opening recovered
 };
 
+// A transaction in two phases that was prepared when the epoch began. The host may have prepared
+// several of one name after each other: the checksum tells which one it is.
+struct RecoveredTransaction {
+  std::string name;
+  uint64_t wal = 0;     // that holds its prepared section
+  uint32_t crc32c = 0;  // of the section's entries
+
+  friend auto operator<=>(const RecoveredTransaction&, const RecoveredTransaction&) = default;
+};
+
 // The follower's first message.
 struct Hello {
   uint32_t min_protocol = kProtocolVersion;
@@ -72,6 +83,8 @@ struct Welcome {
   // was recovered from (0: none). What those WALs seem to say counts for nothing.
   uint64_t recovered_sequence = 0;
   uint64_t newest_recovered_wal = 0;
+  // What was prepared then and not yet committed.
+  std::vector<RecoveredTransaction> recovered_transactions;
   std::vector<ColumnFamilyInfo> column_families;
   std::vector<EpochStart> epochs;
 };

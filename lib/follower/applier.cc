@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "lib/core/frame.h"
-#include "lib/follower/prepare_markers.h"
 #include "lib/host/steady_clock.h"
 #include "lib/host/thread_name.h"
 
@@ -153,11 +152,7 @@ Status Applier::ApplyImageFrames(const std::string& payload) {
     Image::Effect ignored;
     if (s.ok()) {
       s = staging_->Apply(
-          frame,
-          [this](Slice record, uint64_t) {
-            return welcome_.two_phase_commit ? RefusePrepareMarkers(record) : Status::OK();
-          },
-          &ignored);
+          frame, [](Slice, uint64_t) { return Status::OK(); }, &ignored);
     }
     if (!s.ok()) return s;
   }
@@ -229,7 +224,6 @@ Status Applier::ApplyFrame(const Frame& frame, uint64_t end_offset) {
 Status Applier::AddRecord(Slice record) {
   BatchHeader header;
   Status s = DecodeBatchHeader(record, &header);
-  if (s.ok() && welcome_.two_phase_commit) s = RefusePrepareMarkers(record);
   if (!s.ok()) return s;
   switch (gatherer_.Add(header, record)) {
     case BatchGatherer::Result::kAdded:
@@ -272,6 +266,7 @@ Status Applier::Commit(uint64_t offset) {
     }
   }
   counters_.image_bytes = image_->bytes();
+  counters_.prepared_transactions = image_->prepared().all().size();
   const Position applied{image_->epoch(), offset, gatherer_.expected() - 1};
   if (progress_->applied() != applied) progress_->Applied(applied);
   return Status::OK();
@@ -388,6 +383,7 @@ void Applier::Fill(FollowerStats* stats) const {
   stats->writes = counters_.writes;
   stats->bytes_applied = counters_.bytes;
   stats->image_bytes = counters_.image_bytes;
+  stats->prepared_transactions = counters_.prepared_transactions;
 }
 
 Position Applier::OldestCut() const {

@@ -102,7 +102,7 @@ class Applier {
   struct Counters {
     std::atomic<uint64_t> rebuilds{0}, rebuilds_for_barriers{0}, rebuild_us{0}, last_rebuild_us{0},
         images{0}, history_resets{0}, sequence_gaps{0}, corruptions{0}, records{0}, keys{0},
-        writes{0}, bytes{0}, image_bytes{0};
+        writes{0}, bytes{0}, image_bytes{0}, prepared_transactions{0};
   };
   Counters counters_;
   mutable absl::Mutex cut_mutex_;

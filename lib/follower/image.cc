@@ -1,7 +1,7 @@
 #include "lib/follower/image.h"
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "lib/core/batch_gatherer.h"
 #include "lib/core/coding.h"
@@ -24,42 +24,6 @@ Status Unexpected(const LogFileId& id, const std::string& what, uint64_t found, 
 
 }  // namespace
 
-void ImageFile::Append(Slice bytes) {
-  uint64_t size = size_.load(std::memory_order_relaxed);
-  while (!bytes.empty()) {
-    const size_t in_block = size % kBlockBytes;
-    char* block;
-    {
-      absl::MutexLock lock(&mutex_);
-      if (in_block == 0) blocks_.push_back(std::unique_ptr<char[]>(new char[kBlockBytes]));
-      block = blocks_.back().get();
-    }
-    const size_t n = std::min(bytes.size(), kBlockBytes - in_block);
-    memcpy(block + in_block, bytes.data(), n);
-    bytes.remove_prefix(n);
-    size += n;
-  }
-  size_.store(size, std::memory_order_release);
-}
-
-size_t ImageFile::Read(uint64_t offset, size_t n, char* out) const {
-  const uint64_t end = std::min(size(), offset + n);
-  size_t done = 0;
-  while (offset < end) {
-    const char* block;
-    {
-      absl::MutexLock lock(&mutex_);
-      block = blocks_[offset / kBlockBytes].get();
-    }
-    const size_t in_block = offset % kBlockBytes;
-    const size_t piece = std::min<uint64_t>(kBlockBytes - in_block, end - offset);
-    memcpy(out + done, block + in_block, piece);
-    done += piece;
-    offset += piece;
-  }
-  return done;
-}
-
 Image::Image(const ImageBegin& begin, const Welcome& welcome)
     : position_(begin.cut),
       db_identity_(welcome.db_identity),
@@ -67,14 +31,17 @@ Image::Image(const ImageBegin& begin, const Welcome& welcome)
       current_manifest_(begin.current_manifest),
       objects_(std::make_shared<ObjectMap>()),
       announced_(begin.files),
+      two_phase_commit_(welcome.two_phase_commit),
       newest_recovered_wal_(welcome.newest_recovered_wal),
-      last_wal_sequence_(welcome.recovered_sequence) {
+      last_wal_sequence_(welcome.recovered_sequence),
+      missing_(welcome.recovered_transactions.begin(), welcome.recovered_transactions.end()) {
   for (const LogFileSize& file : begin.files) NewFile(file.id);
 }
 
 std::unique_ptr<Image> Image::Completing(std::unique_ptr<Image> held, const ImageBegin& begin) {
   if (held == nullptr || held->position_.epoch != begin.cut.epoch) return nullptr;
   std::unique_ptr<Image> image = std::move(held);
+  image->complete_ = false;
   image->position_ = begin.cut;
   image->current_manifest_ = begin.current_manifest;
   // Objects are announced anew, in whole; generations keep the map that they were opened with.
@@ -91,7 +58,11 @@ std::unique_ptr<Image> Image::Completing(std::unique_ptr<Image> held, const Imag
       return nullptr;
     }
   }
-  for (const LogFileId& id : gone) image->Remove(id);
+  for (const LogFileId& id : gone) {
+    image->Remove(id);
+    // How its transactions ended may have been in what was not received of other WALs.
+    if (id.file == FrameFile::kWal) image->prepared_.Forget(id.number);
+  }
   for (const auto& [id, size] : announced) {
     if (image->files_.count(id) == 0) image->NewFile(id);
   }
@@ -112,7 +83,7 @@ void Image::Remove(const LogFileId& id) {
   auto it = files_.find(id);
   if (it == files_.end()) return;
   const uint64_t size = it->second.data->size();
-  bytes_ -= size;
+  bytes_ -= size + it->second.rewritten.bytes();
   if (id.file == FrameFile::kWal) wal_bytes_ -= size;
   files_.erase(it);
 }
@@ -173,26 +144,42 @@ Status Image::Append(const Frame& frame, const RecordSink& sink, Effect* effect)
 }
 
 Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink) {
-  if (file->damaged) return Status::OK();
-  const bool recovered = frame.number <= newest_recovered_wal_;
-  Status refused;  // by the sink, which is no damage
-  Status s = file->reader->Feed(frame.payload, [&](Slice record, uint64_t end) {
-    BatchHeader header;
-    Status decoded = DecodeBatchHeader(record, &header);
-    if (!decoded.ok()) return decoded;
-    // The record that RocksDB writes after a recovery from a damaged WAL is empty, and begins with
-    // the number that comes next.
-    if (header.sequence > 0 && !recovered) {
-      last_wal_sequence_ = header.sequence + header.count - 1;
-    }
-    refused = sink(record, end);
-    return refused;
-  });
-  // What an earlier process left half written is RocksDB's to judge, when a generation is opened.
-  if (!s.ok() && refused.ok() && recovered) {
-    file->damaged = true;
+  if (frame.number <= newest_recovered_wal_) {
+    ReadRecoveredWal(file, frame);
     return Status::OK();
   }
+  return file->reader->Feed(frame.payload, [&](Slice record, uint64_t end) {
+    Status s = two_phase_commit_ ? Rewrite(file, frame.number, &record) : Status::OK();
+    BatchHeader header;
+    if (s.ok()) s = DecodeBatchHeader(record, &header);
+    if (!s.ok()) return s;
+    // The record that RocksDB writes after a recovery from a damaged WAL is empty, and begins with
+    // the number that comes next.
+    if (header.sequence > 0) last_wal_sequence_ = header.sequence + header.count - 1;
+    return sink(record, end);
+  });
+}
+
+void Image::ReadRecoveredWal(LogFile* file, const Frame& frame) {
+  if (file->damaged || missing_.empty()) return;
+  Status s = file->reader->Feed(frame.payload, [&](Slice record, uint64_t) {
+    return prepared_.TakeOver(record, frame.number, &missing_);
+  });
+  // What an earlier process left half written is RocksDB's to judge: the leader says what it made
+  // of it.
+  file->damaged = !s.ok();
+}
+
+Status Image::Rewrite(LogFile* file, uint64_t wal, Slice* record) {
+  const auto unknown =
+      complete_ ? PreparedTransactions::Unknown::kRefused : PreparedTransactions::Unknown::kLeftOut;
+  const Slice original = *record;
+  Status s = prepared_.Apply(original, wal, unknown, &rewritten_record_, record);
+  if (!s.ok()) return s;
+  const uint64_t before = file->rewritten.bytes();
+  file->rewritten.Add(*file->data, file->reader->record_boundary(), *record,
+                      record->data() != original.data());
+  bytes_ += file->rewritten.bytes() - before;
   return s;
 }
 
@@ -229,6 +216,29 @@ Status Image::Complete() {
     return Status::Corruption("image: CURRENT names MANIFEST " + std::to_string(current_manifest_) +
                               ", which is missing or empty");
   }
+  Status s = two_phase_commit_ ? CheckTransactions() : Status::OK();
+  complete_ = s.ok();
+  return s;
+}
+
+Status Image::CheckTransactions() const {
+  // If the WAL is gone, RocksDB has no need for the transaction any more.
+  for (const RecoveredTransaction& transaction : missing_) {
+    const LogFileId id{FrameFile::kWal, transaction.wal};
+    if (files_.count(id) == 0) continue;
+    return Status::Corruption("image: " + NameOf(id) + ": no prepared transaction \"" +
+                              transaction.name + "\", which the leader recovered from it");
+  }
+  // Generations do without the WALs that the leader recovered from.
+  for (const auto& [id, file] : files_) {
+    if (id.file != FrameFile::kWal || id.number > newest_recovered_wal_) continue;
+    for (const auto& [number, family] : CurrentManifest()->manifest->column_families()) {
+      if (family.log_number > id.number) continue;
+      return Status::Corruption("image: column family \"" + family.name + "\" needs " + NameOf(id) +
+                                " still, expected its data to be in SST files: with " +
+                                "allow_2pc RocksDB flushes what it recovers");
+    }
+  }
   return Status::OK();
 }
 
@@ -255,17 +265,25 @@ ImageCut Image::Cut() const {
   cut.objects = objects_;
   cut.wal_bytes = wal_bytes_;
   for (const auto& [id, file] : files_) {
-    uint64_t size = file.data->size();
+    std::shared_ptr<const ImageFile> data = file.data;
+    uint64_t size = data->size();
     if (id.file == FrameFile::kWal) {
       // Of this epoch, cut behind the last whole record; what the leader recovered from is left as
-      // RocksDB found it.
-      if (id.number > newest_recovered_wal_) size = file.reader->record_boundary();
+      // RocksDB found it. With two-phase commit nothing in there counts but prepared sections,
+      // which are known.
+      const bool recovered = id.number <= newest_recovered_wal_;
+      if (recovered && two_phase_commit_) continue;
+      if (!recovered) size = file.reader->record_boundary();
+      if (file.rewritten.data() != nullptr) {
+        data = file.rewritten.data();
+        size = data->size();
+      }
     } else if (id.number == current_manifest_) {
       size = file.complete_size;
     } else {
       continue;
     }
-    cut.files.push_back({id, file.data, size});
+    cut.files.push_back({id, std::move(data), size});
   }
   if (const LogFile* manifest = CurrentManifest(); manifest != nullptr) {
     for (const auto& [id, family] : manifest->manifest->column_families()) {

@@ -2,40 +2,24 @@
 // Generations are opened from cuts of it.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/core/log_record_reader.h"
 #include "lib/core/manifest_state.h"
 #include "lib/core/messages.h"
+#include "lib/core/prepared_transactions.h"
+#include "lib/follower/image_file.h"
 #include "lib/follower/object_map.h"
+#include "lib/follower/rewritten_wal.h"
 #include "slipstream/position.h"
 
 namespace slipstream {
-
-// The bytes of one log file. Append-only: what was there once is never moved or changed.
-// Threads: one appends, any number read what was appended before they were told of it.
-class ImageFile {
- public:
-  void Append(rocksdb::Slice bytes);
-  uint64_t size() const { return size_.load(std::memory_order_acquire); }
-  // Copies up to `n` bytes at `offset` and returns how many there were below size().
-  size_t Read(uint64_t offset, size_t n, char* out) const;
-
- private:
-  static constexpr size_t kBlockBytes = 256 << 10;
-
-  std::atomic<uint64_t> size_{0};
-  mutable absl::Mutex mutex_;  // of the list, not of the bytes
-  std::vector<std::unique_ptr<char[]>> blocks_ ABSL_GUARDED_BY(mutex_);
-};
 
 // The image at one position; never changes.
 struct ImageCut {
@@ -72,12 +56,14 @@ class Image {
   // `held` must not be appended to any more. Returns null if `begin` does not fit.
   static std::unique_ptr<Image> Completing(std::unique_ptr<Image> held, const ImageBegin& begin);
 
-  // Applies one frame of the replication log or of an image transfer. WAL records that it
-  // completes go to `sink`.
+  // Applies one frame of the replication log or of an image transfer. WAL records of this epoch
+  // that it completes go to `sink`, without transactions in two phases: what is prepared is left
+  // out, and stands where it is committed.
   // Returns Corruption, naming file and offset, if the frame does not fit what is there.
   [[nodiscard]] rocksdb::Status Apply(const Frame& frame, const RecordSink& sink, Effect* effect);
 
   // The transfer is over: everything that was announced must be there.
+  // Returns Corruption naming what is not.
   [[nodiscard]] rocksdb::Status Complete();
 
   ImageCut Cut() const;
@@ -90,13 +76,17 @@ class Image {
   // Ends of the log files, for the leader.
   std::vector<LogFileSize> Sizes() const;
   uint64_t wal_bytes() const { return wal_bytes_; }
-  uint64_t bytes() const { return bytes_; }
+  // Of memory, prepared transactions included.
+  uint64_t bytes() const { return bytes_ + prepared_.bytes(); }
+  const PreparedTransactions& prepared() const { return prepared_; }
   const std::shared_ptr<ObjectMap>& objects() const { return objects_; }
 
  private:
   struct LogFile {
     std::shared_ptr<ImageFile> data;
     std::unique_ptr<LogRecordReader> reader;
+    // A WAL: what generations read in its place, if that is not the same.
+    RewrittenWal rewritten;
     // A WAL that the leader recovered from: unreadable from here on, as RocksDB found it.
     bool damaged = false;
     // MANIFEST: what it says, and where its last complete group of edits ends.
@@ -106,6 +96,10 @@ class Image {
 
   rocksdb::Status Append(const Frame& frame, const RecordSink& sink, Effect* effect);
   rocksdb::Status ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink);
+  void ReadRecoveredWal(LogFile* file, const Frame& frame);
+  // Replaces `*record`, the next one of the file, by what generations and the applier may see.
+  rocksdb::Status Rewrite(LogFile* file, uint64_t wal, rocksdb::Slice* record);
+  rocksdb::Status CheckTransactions() const;
   rocksdb::Status ReadManifest(LogFile* file, const Frame& frame, Effect* effect);
   LogFile* NewFile(const LogFileId& id);
   void Remove(const LogFileId& id);
@@ -114,14 +108,21 @@ class Image {
   Position position_;
   std::string db_identity_;
   uint32_t wal_recovery_mode_ = 0;
+  bool complete_ = false;  // no transfer is under way
   uint64_t current_manifest_ = 0;
   std::map<LogFileId, LogFile> files_;
   std::shared_ptr<ObjectMap> objects_;
   std::vector<LogFileSize> announced_;  // of a transfer
+  // Whether WALs may hold transactions in two phases. If not, none of what concerns them is used.
+  const bool two_phase_commit_;
   // WALs up to this number are what the leader recovered from. Only RocksDB knows what it makes of
   // them: it may stop at damage, or recover a lower sequence number than their records say.
   const uint64_t newest_recovered_wal_;
   uint64_t last_wal_sequence_;  // of the last record behind them, or as recovered
+  PreparedTransactions prepared_;
+  // What the leader recovered as prepared, as far as it was not found in the WALs yet.
+  std::set<RecoveredTransaction> missing_;
+  std::string rewritten_record_;
   uint64_t wal_bytes_ = 0;
   uint64_t bytes_ = 0;
 };

@@ -10,6 +10,7 @@
 #include "lib/leader/leader_db.h"
 #include "lib/leader/leader_file_system.h"
 #include "lib/leader/reclaimer.h"
+#include "lib/leader/recovery_watch.h"
 #include "lib/leader/replicable_options.h"
 #include "rocksdb/env.h"
 #include "rocksdb/merge_operator.h"
@@ -58,6 +59,10 @@ class LeaderImpl : public Leader {
   Status Prepare(DBOptions* db_options,
                  const std::vector<ColumnFamilyDescriptor>& column_families) override;
   Status Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>& handles) override;
+  // As Prepare. may_have_transactions: whether the database may be opened with allow_2pc.
+  Status PrepareFor(DBOptions* db_options,
+                    const std::vector<ColumnFamilyDescriptor>& column_families,
+                    bool may_have_transactions);
   // Takes over the database, to be closed with the leader.
   void Own(std::unique_ptr<rocksdb::DB> db) { owned_db_ = std::move(db); }
 
@@ -88,6 +93,7 @@ class LeaderImpl : public Leader {
   std::shared_ptr<ReplicationLog> log_;
   std::shared_ptr<FollowerTable> followers_;
   std::unique_ptr<rocksdb::Env> env_;
+  std::unique_ptr<RecoveryWatch> recovery_watch_;
   rocksdb::WALRecoveryMode recovery_mode_ = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
 
   std::unique_ptr<rocksdb::DB> owned_db_;
@@ -115,6 +121,13 @@ Status LeaderImpl::LockDirectory(bool create) {
 
 Status LeaderImpl::Prepare(DBOptions* db_options,
                            const std::vector<ColumnFamilyDescriptor>& column_families) {
+  // TransactionDB::Open sets allow_2pc itself, later.
+  return PrepareFor(db_options, column_families, true);
+}
+
+Status LeaderImpl::PrepareFor(DBOptions* db_options,
+                              const std::vector<ColumnFamilyDescriptor>& column_families,
+                              bool may_have_transactions) {
   if (log_ != nullptr) return Status::InvalidArgument("Leader::Prepare was called before");
   Status s = CheckReplicable(*db_options, path_, column_families);
   if (!s.ok()) return s;
@@ -153,6 +166,10 @@ Status LeaderImpl::Prepare(DBOptions* db_options,
   // The directories are named exactly as the file system knows them.
   if (!db_options->wal_dir.empty()) db_options->wal_dir = wal_directory;
   db_options->db_paths.clear();
+  if (may_have_transactions) {
+    recovery_watch_ = std::make_unique<RecoveryWatch>(db_options->wal_filter);
+    db_options->wal_filter = recovery_watch_.get();
+  }
   return s;
 }
 
@@ -167,8 +184,10 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
     return Status::InvalidArgument("Leader::Serve: " + path_ +
                                    " was not opened with the options that Prepare adjusted");
   }
+  Status s = CheckReplicable(db);
+  if (!s.ok()) return s;
   Welcome welcome;
-  Status s = db->GetDbIdentity(welcome.db_identity);
+  s = db->GetDbIdentity(welcome.db_identity);
   if (!s.ok()) return s;
   // In this order: the host may be writing already, and then there is a first record.
   welcome.recovered_sequence = db->GetLatestSequenceNumber();
@@ -183,6 +202,14 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   welcome.wal_recovery_mode = static_cast<uint32_t>(recovery_mode_);
   welcome.heartbeat_ms = options_.heartbeat_ms;
   welcome.two_phase_commit = db->GetDBOptions().allow_2pc;
+  if (welcome.two_phase_commit) {
+    if (db->GetDBOptions().wal_filter != recovery_watch_.get()) {
+      return Status::InvalidArgument("Leader::Serve: DBOptions::wal_filter of " + path_ +
+                                     " was set after Prepare, expected before it");
+    }
+    s = recovery_watch_->Result(&welcome.recovered_transactions);
+    if (!s.ok()) return s;
+  }
   bool has_default = false;
   for (ColumnFamilyHandle* handle : handles) {
     has_default |= handle->GetID() == 0;
@@ -304,7 +331,7 @@ Status Leader::Open(const LeaderOptions& options, const DBOptions& db_options,
   if (!s.ok()) return s;
   auto impl = std::make_unique<LeaderImpl>(options, path);
   DBOptions adjusted = db_options;
-  s = impl->Prepare(&adjusted, column_families);
+  s = impl->PrepareFor(&adjusted, column_families, adjusted.allow_2pc);
   rocksdb::DB* db = nullptr;
   std::vector<ColumnFamilyHandle*> opened;
   if (s.ok()) {

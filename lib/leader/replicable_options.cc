@@ -1,5 +1,11 @@
 #include "lib/leader/replicable_options.h"
 
+#include <memory>
+
+#include "rocksdb/utilities/stackable_db.h"
+#include "rocksdb/utilities/transaction.h"
+#include "rocksdb/utilities/transaction_db.h"
+
 namespace slipstream {
 namespace {
 
@@ -44,6 +50,23 @@ Status CheckReplicable(const rocksdb::DBOptions& options, const std::string& pat
     if (s.ok()) s = CheckPaths("cf_paths of \"" + cf.name + "\"", cf.options.cf_paths, path);
   }
   return s;
+}
+
+Status CheckReplicable(rocksdb::DB* db) {
+  auto* transactions = dynamic_cast<rocksdb::TransactionDB*>(db);
+  while (transactions == nullptr) {
+    auto* stacked = dynamic_cast<rocksdb::StackableDB*>(db);
+    if (stacked == nullptr) return Status::OK();
+    db = stacked->GetBaseDB();
+    transactions = dynamic_cast<rocksdb::TransactionDB*>(db);
+  }
+  // The policy cannot be asked for. Of the three only transactions of WRITE_COMMITTED take a commit
+  // timestamp; the others inherit a refusal.
+  const std::unique_ptr<rocksdb::Transaction> probe(
+      transactions->BeginTransaction(rocksdb::WriteOptions()));
+  if (probe->SetCommitTimestamp(1).ok()) return Status::OK();
+  return Refuse("TransactionDBOptions::write_policy", "WRITE_PREPARED or WRITE_UNPREPARED",
+                "its sequence numbers do not count keys; set WRITE_COMMITTED");
 }
 
 }  // namespace slipstream

@@ -16,4 +16,7 @@ namespace slipstream {
     const rocksdb::DBOptions& options, const std::string& path,
     const std::vector<rocksdb::ColumnFamilyDescriptor>& column_families);
 
+// The same of what only the open database tells: the write policy of a TransactionDB.
+[[nodiscard]] rocksdb::Status CheckReplicable(rocksdb::DB* db);
+
 }  // namespace slipstream

@@ -93,6 +93,12 @@ void ToProto(const Welcome& from, v1::Welcome* to) {
   to->set_two_phase_commit(from.two_phase_commit);
   to->set_recovered_sequence(from.recovered_sequence);
   to->set_newest_recovered_wal(from.newest_recovered_wal);
+  for (const RecoveredTransaction& transaction : from.recovered_transactions) {
+    v1::RecoveredTransaction* t = to->add_recovered_transactions();
+    t->set_name(transaction.name);
+    t->set_wal(transaction.wal);
+    t->set_crc32c(transaction.crc32c);
+  }
   for (const ColumnFamilyInfo& cf : from.column_families) {
     v1::ColumnFamily* c = to->add_column_families();
     c->set_name(cf.name);
@@ -116,6 +122,9 @@ Welcome FromProto(const v1::Welcome& from) {
   to.two_phase_commit = from.two_phase_commit();
   to.recovered_sequence = from.recovered_sequence();
   to.newest_recovered_wal = from.newest_recovered_wal();
+  for (const v1::RecoveredTransaction& t : from.recovered_transactions()) {
+    to.recovered_transactions.push_back({t.name(), t.wal(), t.crc32c()});
+  }
   for (const v1::ColumnFamily& c : from.column_families()) {
     to.column_families.push_back({c.name(), c.comparator(), c.merge_operator()});
   }

@@ -1,0 +1,35 @@
+// The entries of a write batch, which is what a WAL record is.
+// Pure. Threads: any.
+#pragma once
+
+#include "rocksdb/slice.h"
+#include "rocksdb/status.h"
+
+namespace slipstream {
+
+enum class BatchEntryKind {
+  kData,     // a put, delete, merge, ...: is counted by the header and consumes a sequence number
+  kComment,  // log data and no-operations
+  // Markers of transactions in two phases; see PreparedTransactions.
+  kBeginPrepare,
+  kBeginPersistedPrepare,  // of TxnDBWritePolicy WRITE_PREPARED
+  kBeginUnprepare,         // of WRITE_UNPREPARED
+  kEndPrepare,
+  kCommit,
+  kCommitWithTimestamp,
+  kRollback,
+};
+
+struct BatchEntry {
+  BatchEntryKind kind = BatchEntryKind::kComment;
+  rocksdb::Slice bytes;  // the whole entry
+  rocksdb::Slice name;   // of the transaction that a marker ends; else empty
+};
+
+// Takes the entry that `*input` begins with off its front.
+// REQUIRES: !input->empty().
+// Returns Corruption if the entry is cut off or of a type that is not known; `*input` is then left
+// as it was.
+[[nodiscard]] rocksdb::Status TakeBatchEntry(rocksdb::Slice* input, BatchEntry* entry);
+
+}  // namespace slipstream

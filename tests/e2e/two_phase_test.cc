@@ -1,0 +1,309 @@
+// Transactions in two phases: prepared, then committed or rolled back, with everything in between.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "catch2/catch.hpp"
+#include "tests/e2e/node_process.h"
+#include "tests/e2e/transactional_leader.h"
+
+namespace slipstream::testing {
+namespace {
+
+using rocksdb::Transaction;
+using rocksdb::TransactionDB;
+using rocksdb::WriteOptions;
+
+LocalFollower StartFollower(const LocalCluster& cluster, TransactionalLeader* leader) {
+  return cluster.StartFollower(cluster.follower_options(leader->leader()->port()));
+}
+
+// One follower that rebuilds at every chance, and one that never does but when it has to.
+struct TwoFollowers {
+  TwoFollowers(const LocalCluster& cluster, int port)
+      : eager(cluster.StartFollower(cluster.follower_options(port))),
+        lazy(cluster.StartFollower(Lazy(cluster, port))) {}
+
+  static FollowerOptions Lazy(const LocalCluster& cluster, int port) {
+    FollowerOptions options = cluster.follower_options(port);
+    options.rebuild_interval_ms = 3600000;
+    options.rebuild_flushed_bytes = 1ull << 40;
+    return options;
+  }
+
+  void RequireEqual(TransactionalLeader* leader) const {
+    leader->RequireEqual(eager);
+    leader->RequireEqual(lazy);
+  }
+
+  LocalFollower eager;
+  LocalFollower lazy;
+};
+
+// A follower that begins now shows the same.
+void RequireLateEqual(const LocalCluster& cluster, TransactionalLeader* leader) {
+  leader->RequireEqual(StartFollower(cluster, leader));
+}
+
+}  // namespace
+
+TEST_CASE("two_phase: what is prepared shows when it is committed, at the leader's numbers",
+          "[e2e]") {
+  LocalCluster cluster;
+  TransactionalLeader leader(cluster);
+  TwoFollowers followers(cluster, leader.leader()->port());
+  auto transaction = leader.Prepare("one", "a", "1");
+  leader.Put("between", "1");
+  followers.RequireEqual(&leader);
+  CHECK(followers.lazy.Get(0, "a") == "(not found)");
+  CHECK(followers.lazy.follower->stats().prepared_transactions == 1);
+  RequireOk(transaction->Commit());
+  followers.RequireEqual(&leader);
+  CHECK(followers.lazy.Get(0, "a") == "1");
+  CHECK(followers.lazy.Get(2, "a") == "1");
+  CHECK(followers.lazy.follower->stats().prepared_transactions == 0);
+  leader.Put("after", "1");
+  followers.RequireEqual(&leader);
+  RequireLateEqual(cluster, &leader);
+  CHECK(followers.eager.follower->stats().resyncs == 0);
+  CHECK(followers.lazy.follower->stats().rebuilds == 0);
+}
+
+TEST_CASE("two_phase: what is rolled back never shows, and its name is used again", "[e2e]") {
+  LocalCluster cluster;
+  TransactionalLeader leader(cluster);
+  TwoFollowers followers(cluster, leader.leader()->port());
+  for (int i = 0; i < 6; ++i) {
+    auto transaction = leader.Prepare("name", "a" + std::to_string(i), std::to_string(i));
+    if (i == 3) leader.FlushAll();
+    RequireOk(i % 2 == 0 ? transaction->Rollback() : transaction->Commit());
+    followers.RequireEqual(&leader);
+    CHECK(followers.eager.Get(0, "a" + std::to_string(i)) ==
+          (i % 2 == 0 ? "(not found)" : std::to_string(i)));
+  }
+  RequireLateEqual(cluster, &leader);
+}
+
+TEST_CASE("two_phase: prepared in one WAL, committed in a later one, flushes between", "[e2e]") {
+  LocalCluster cluster;
+  TransactionalLeader leader(cluster);
+  TwoFollowers followers(cluster, leader.leader()->port());
+  std::vector<std::unique_ptr<Transaction>> open;
+  for (int i = 0; i < 12; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    open.push_back(leader.Prepare("t" + std::to_string(i), key, "v"));
+    leader.Put("plain" + key, "1");
+    // Of one column family or of all: other WALs are kept, and deleted, each time.
+    if (i % 3 == 0) leader.FlushAll();
+    if (i % 3 == 1) leader.Flush(i % 2);
+    if (i >= 4) {
+      Transaction* ended = open[static_cast<size_t>(i) - 4].get();
+      RequireOk(i % 4 == 0 ? ended->Rollback() : ended->Commit());
+    }
+    followers.RequireEqual(&leader);
+    RequireLateEqual(cluster, &leader);
+  }
+  leader.FlushAll();
+  followers.RequireEqual(&leader);
+  // The first ones have long left the live WALs; the last ones are still prepared.
+  for (size_t i = 8; i < open.size(); ++i) RequireOk(open[i]->Commit());
+  followers.RequireEqual(&leader);
+  RequireLateEqual(cluster, &leader);
+  CHECK(followers.eager.follower->stats().rebuilds > 0);
+  CHECK(followers.eager.follower->stats().resyncs == 0);
+}
+
+TEST_CASE("two_phase: the manifest rolls between prepare and commit", "[e2e]") {
+  LocalCluster cluster;
+  rocksdb::DBOptions options = LocalCluster::db_options();
+  options.max_manifest_file_size = 1;
+  TransactionalLeader leader(cluster, 0, options);
+  TwoFollowers followers(cluster, leader.leader()->port());
+  auto transaction = leader.Prepare("one", "a", "1");
+  for (int i = 0; i < 3; ++i) {
+    leader.Put("b", std::to_string(i));
+    leader.FlushAll();
+    followers.RequireEqual(&leader);
+  }
+  RequireOk(transaction->Commit());
+  followers.RequireEqual(&leader);
+  RequireLateEqual(cluster, &leader);
+}
+
+TEST_CASE("two_phase: what a restarted leader recovers as prepared is committed in a later epoch",
+          "[e2e]") {
+  LocalCluster cluster;
+  auto leader = std::make_unique<TransactionalLeader>(cluster);
+  const int port = leader->leader()->port();
+  TwoFollowers followers(cluster, port);
+  leader->Put("before", "1");
+  { auto committed = leader->Prepare("commits", "a", "1"); }
+  leader->FlushAll();
+  { auto rolled_back = leader->Prepare("rolls back", "b", "1"); }
+  { auto stays = leader->Prepare("stays", "c", "1"); }
+  leader->Put("later", "1");
+  followers.RequireEqual(leader.get());
+  for (int restart = 0; restart < 3; ++restart) {
+    INFO("restart " << restart);
+    leader.reset();
+    leader = std::make_unique<TransactionalLeader>(cluster, port);
+    followers.RequireEqual(leader.get());
+    CHECK(followers.eager.Get(0, "c") == "(not found)");
+    RequireLateEqual(cluster, leader.get());
+    if (restart == 1) RequireOk(leader->Recovered("commits")->Commit());
+    if (restart == 1) RequireOk(leader->Recovered("rolls back")->Rollback());
+    leader->Put("restart", std::to_string(restart));
+    followers.RequireEqual(leader.get());
+    RequireLateEqual(cluster, leader.get());
+  }
+  CHECK(followers.eager.Get(0, "a") == "1");
+  CHECK(followers.eager.Get(2, "a") == "1");
+  CHECK(followers.eager.Get(0, "b") == "(not found)");
+  leader->FlushAll();
+  RequireOk(leader->Recovered("stays")->Commit());
+  followers.RequireEqual(leader.get());
+  RequireLateEqual(cluster, leader.get());
+  CHECK(followers.lazy.Get(0, "c") == "1");
+}
+
+TEST_CASE("two_phase: the options file of a leader names no filter that others cannot load",
+          "[e2e]") {
+  LocalCluster cluster;
+  const TransactionalLeader leader(cluster);
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(cluster.leader_path())) {
+    if (!entry.path().filename().string().starts_with("OPTIONS-")) continue;
+    ++files;
+    std::ifstream in(entry.path());
+    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    CHECK_THAT(text, Catch::Contains("wal_filter=nullptr"));
+  }
+  CHECK(files > 0);
+}
+
+TEST_CASE("two_phase: an empty transaction consumes nothing", "[e2e]") {
+  LocalCluster cluster;
+  TransactionalLeader leader(cluster);
+  TwoFollowers followers(cluster, leader.leader()->port());
+  const std::unique_ptr<Transaction> empty(leader.db()->BeginTransaction(WriteOptions()));
+  RequireOk(empty->SetName("empty"));
+  RequireOk(empty->Prepare());
+  followers.RequireEqual(&leader);
+  RequireOk(empty->Commit());
+  followers.RequireEqual(&leader);
+  leader.Put("a", "1");
+  followers.RequireEqual(&leader);
+  RequireLateEqual(cluster, &leader);
+}
+
+TEST_CASE("two_phase: savepoints, deletes, single deletes and comments in a transaction", "[e2e]") {
+  LocalCluster cluster;
+  TransactionalLeader leader(cluster);
+  TwoFollowers followers(cluster, leader.leader()->port());
+  for (const char* key : {"deleted", "single"}) leader.Put(key, "1");
+  const std::unique_ptr<Transaction> transaction(leader.db()->BeginTransaction(WriteOptions()));
+  RequireOk(transaction->SetName("mixed"));
+  RequireOk(transaction->Put("kept", "1"));
+  transaction->SetSavePoint();
+  RequireOk(transaction->Put("taken back", "1"));
+  RequireOk(transaction->RollbackToSavePoint());
+  RequireOk(transaction->Delete("deleted"));
+  RequireOk(transaction->SingleDelete("single"));
+  transaction->PutLogData("a comment");
+  for (int i = 0; i < 5; ++i) RequireOk(transaction->Merge(leader.family(2), "n", "2"));
+  RequireOk(transaction->Prepare());
+  followers.RequireEqual(&leader);
+  // A batch beside the prepared one, written with the commit.
+  RequireOk(transaction->GetCommitTimeWriteBatch()->Put("commit time", "1"));
+  RequireOk(transaction->Commit());
+  followers.RequireEqual(&leader);
+  CHECK(followers.lazy.Get(0, "kept") == "1");
+  CHECK(followers.lazy.Get(0, "taken back") == "(not found)");
+  CHECK(followers.lazy.Get(0, "deleted") == "(not found)");
+  CHECK(followers.lazy.Get(0, "single") == "(not found)");
+  CHECK(followers.lazy.Get(0, "commit time") == "1");
+  CHECK(followers.lazy.Get(2, "n") == "10");
+  RequireLateEqual(cluster, &leader);
+  leader.FlushAll();
+  followers.RequireEqual(&leader);
+}
+
+TEST_CASE("two_phase: a transaction of several MiB", "[e2e]") {
+  LocalCluster cluster;
+  TransactionalLeader leader(cluster);
+  TwoFollowers followers(cluster, leader.leader()->port());
+  auto transaction = leader.Begin("large", "a", "1");
+  for (int i = 0; i < 40; ++i) {
+    RequireOk(transaction->Put(leader.family(i % 2), "large" + std::to_string(i),
+                               std::string(100'000 + i, static_cast<char>('a' + i % 26))));
+  }
+  RequireOk(transaction->Prepare());
+  leader.Put("between", "1");
+  followers.RequireEqual(&leader);
+  leader.Flush(1);
+  RequireOk(transaction->Commit());
+  followers.RequireEqual(&leader);
+  RequireLateEqual(cluster, &leader);
+}
+
+TEST_CASE("two_phase: a column family is created and dropped between prepare and commit", "[e2e]") {
+  LocalCluster cluster;
+  TransactionalLeader leader(cluster);
+  TwoFollowers followers(cluster, leader.leader()->port());
+  WriteOptions tolerant;
+  tolerant.ignore_missing_column_families = true;
+  const std::unique_ptr<Transaction> transaction(leader.db()->BeginTransaction(tolerant));
+  RequireOk(transaction->SetName("one"));
+  RequireOk(transaction->Put(leader.family(0), "a", "1"));
+  RequireOk(transaction->Put(leader.family(1), "a", "1"));
+  RequireOk(transaction->Put(leader.family(0), "b", "1"));
+  RequireOk(transaction->Prepare());
+  followers.RequireEqual(&leader);
+
+  // A handle per column family: the comparison goes over those that are left.
+  rocksdb::ColumnFamilyHandle* const dropped = leader.family(1);
+  RequireOk(leader.db()->DropColumnFamily(dropped));
+  leader.families()->erase(leader.families()->begin() + 1);
+  for (LocalFollower* follower : {&followers.eager, &followers.lazy}) {
+    RequireOk(follower->follower->WaitFor(leader.leader()->position(), kPatienceUs));
+    delete follower->families[1];
+    follower->families.erase(follower->families.begin() + 1);
+  }
+  followers.RequireEqual(&leader);
+  RequireOk(transaction->Commit());
+  followers.RequireEqual(&leader);
+  CHECK(followers.lazy.Get(0, "a") == "1");
+  CHECK(followers.lazy.Get(0, "b") == "1");
+  leader.Put("c", "1");
+  followers.RequireEqual(&leader);
+  leader.FlushAll();
+  followers.RequireEqual(&leader);
+  delete dropped;
+}
+
+TEST_CASE("two_phase: other write policies are refused by name", "[e2e]") {
+  for (const auto policy :
+       {rocksdb::TxnDBWritePolicy::WRITE_PREPARED, rocksdb::TxnDBWritePolicy::WRITE_UNPREPARED}) {
+    LocalCluster cluster;
+    std::unique_ptr<Leader> leader;
+    RequireOk(Leader::Create(cluster.leader_options(), cluster.leader_path(), &leader));
+    rocksdb::DBOptions options = LocalCluster::db_options();
+    RequireOk(leader->Prepare(&options, TestColumnFamilies()));
+    rocksdb::TransactionDBOptions transaction_options;
+    transaction_options.write_policy = policy;
+    std::vector<rocksdb::ColumnFamilyHandle*> families;
+    TransactionDB* opened = nullptr;
+    RequireOk(TransactionDB::Open(options, transaction_options, cluster.leader_path(),
+                                  TestColumnFamilies(), &families, &opened));
+    const std::unique_ptr<TransactionDB> db(opened);
+    const rocksdb::Status s = leader->Serve(db.get(), families);
+    CHECK(s.IsInvalidArgument());
+    CHECK_THAT(s.ToString(), Catch::Contains("write_policy") && Catch::Contains("WRITE_COMMITTED"));
+    for (rocksdb::ColumnFamilyHandle* family : families) delete family;
+  }
+}
+
+}  // namespace slipstream::testing
