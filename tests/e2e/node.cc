@@ -1,7 +1,7 @@
 // A leader or a follower as a process of its own, which obeys lines on its standard input.
 //
 //   e2e_node leader   directory=D storage=S database=N [port=0] [write_buffer_bytes=B]
-//                     [manifest_bytes=B] [log_bytes=B] [lease_ms=T]
+//                     [manifest_bytes=B] [log_bytes=B] [lease_ms=T] [transactions=1]
 //   e2e_node follower address=HOST:PORT storage=S database=N [open_timeout_ms=T] [rebuild_ms=T]
 //                     [rebuild_bytes=B] [stream_timeout_ms=T]
 //
@@ -10,6 +10,8 @@
 //
 //   put CF KEY VALUE | delete CF KEY | delete_range CF BEGIN END | merge CF KEY NUMBER
 //   batch CF KEY VALUE [CF KEY VALUE]...    puts, all in one
+//   prepare NAME CF KEY VALUE [CF KEY VALUE]...   puts, all in one transaction in two phases
+//   commit NAME | rollback NAME             also of one that was recovered
 //   get CF KEY                              -> ok VALUE
 //   flush | compact                         all column families
 //   load N BYTES SEED                       N writes of every kind, as fast as can be
@@ -30,9 +32,11 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "rocksdb/db.h"
+#include "rocksdb/utilities/transaction_db.h"
 #include "slipstream/follower.h"
 #include "slipstream/leader.h"
 #include "slipstream/shared_storage.h"
@@ -85,7 +89,9 @@ class Node {
  private:
   Status OpenLeader();
   Status OpenFollower();
+  Status OpenTransactions(const LeaderOptions& options, rocksdb::DBOptions db_options);
   Status Write(const std::string& command, std::istringstream* words);
+  Status Transact(const std::string& command, std::istringstream* words);
   Status Files(const std::string& command);
   Status Load(const std::string& command, std::istringstream* words, std::string* answer);
   Status Look(const std::string& command, std::istringstream* words, std::string* answer);
@@ -99,6 +105,7 @@ class Node {
   std::unique_ptr<Leader> leader_;
   std::unique_ptr<Follower> follower_;
   rocksdb::DB* db_ = nullptr;
+  rocksdb::TransactionDB* transactions_ = nullptr;  // owned; the database of some leaders
   const rocksdb::Snapshot* snapshot_ = nullptr;
 
   std::thread load_;
@@ -127,9 +134,22 @@ Status Node::OpenLeader() {
   db_options.create_missing_column_families = true;
   db_options.max_manifest_file_size =
       arguments_.Number("manifest_bytes", db_options.max_manifest_file_size);
+  if (arguments_.Number("transactions", 0) != 0) return OpenTransactions(options, db_options);
   return Leader::Open(options, db_options, arguments_.Text("directory"),
                       TestColumnFamilies(arguments_.Number("write_buffer_bytes", 64ull << 20)),
                       &families_, &leader_);
+}
+
+Status Node::OpenTransactions(const LeaderOptions& options, rocksdb::DBOptions db_options) {
+  const std::string path = arguments_.Text("directory");
+  const auto families = TestColumnFamilies(arguments_.Number("write_buffer_bytes", 64ull << 20));
+  Status s = Leader::Create(options, path, &leader_);
+  if (s.ok()) s = leader_->Prepare(&db_options, families);
+  if (s.ok()) {
+    s = rocksdb::TransactionDB::Open(db_options, rocksdb::TransactionDBOptions(), path, families,
+                                     &families_, &transactions_);
+  }
+  return s.ok() ? leader_->Serve(transactions_, families_) : s;
 }
 
 Status Node::OpenFollower() {
@@ -152,6 +172,8 @@ void Node::Close() {
   for (ColumnFamilyHandle* family : families_) delete family;
   families_.clear();
   snapshot_ = nullptr;
+  if (leader_ != nullptr) leader_->Close().PermitUncheckedError();
+  delete std::exchange(transactions_, nullptr);
   leader_.reset();
   follower_.reset();
 }
@@ -178,6 +200,23 @@ Status Node::Write(const std::string& command, std::istringstream* words) {
   if (command == "delete") return db_->Delete(WriteOptions(), Family(family), a);
   if (command == "merge") return db_->Merge(WriteOptions(), Family(family), a, b);
   return db_->DeleteRange(WriteOptions(), Family(family), a, b);
+}
+
+Status Node::Transact(const std::string& command, std::istringstream* words) {
+  if (transactions_ == nullptr) return Status::NotSupported("no transactions here: " + command);
+  std::string name, family, a, b;
+  *words >> name;
+  if (command == "prepare") {
+    // It is found by its name later.
+    rocksdb::Transaction* transaction = transactions_->BeginTransaction(WriteOptions());
+    Status s = transaction->SetName(name);
+    while (s.ok() && *words >> family >> a >> b) s = transaction->Put(Family(family), a, b);
+    return s.ok() ? transaction->Prepare() : s;
+  }
+  const std::unique_ptr<rocksdb::Transaction> transaction(
+      transactions_->GetTransactionByName(name));
+  if (transaction == nullptr) return Status::NotFound("transaction " + name);
+  return command == "commit" ? transaction->Commit() : transaction->Rollback();
 }
 
 Status Node::Files(const std::string& command) {
@@ -272,6 +311,9 @@ Status Node::Obey(const std::string& command, std::istringstream* words, std::st
   if (command == "put" || command == "delete" || command == "merge" || command == "batch" ||
       command == "delete_range") {
     return Write(command, words);
+  }
+  if (command == "prepare" || command == "commit" || command == "rollback") {
+    return Transact(command, words);
   }
   if (command == "flush" || command == "compact") return Files(command);
   if (command == "load" || command == "start_load" || command == "stop_load") {

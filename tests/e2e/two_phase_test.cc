@@ -43,6 +43,29 @@ struct TwoFollowers {
   LocalFollower lazy;
 };
 
+// The newest WAL in a leader's directory.
+std::filesystem::path NewestWal(const std::string& directory) {
+  std::filesystem::path newest;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().extension() == ".log" && entry.path() > newest) newest = entry.path();
+  }
+  REQUIRE_FALSE(newest.empty());
+  return newest;
+}
+
+void CutTail(const std::filesystem::path& file, uint64_t bytes) {
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) - bytes);
+}
+
+void FlipByte(const std::filesystem::path& file, uint64_t offset) {
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekg(static_cast<std::streamoff>(offset));
+  const int byte = stream.get();
+  stream.seekp(static_cast<std::streamoff>(offset));
+  stream.put(static_cast<char>(byte ^ 0x40));
+  REQUIRE(stream.good());
+}
+
 // A follower that begins now shows the same.
 void RequireLateEqual(const LocalCluster& cluster, TransactionalLeader* leader) {
   leader->RequireEqual(StartFollower(cluster, leader));
@@ -304,6 +327,107 @@ TEST_CASE("two_phase: other write policies are refused by name", "[e2e]") {
     CHECK_THAT(s.ToString(), Catch::Contains("write_policy") && Catch::Contains("WRITE_COMMITTED"));
     for (rocksdb::ColumnFamilyHandle* family : families) delete family;
   }
+}
+
+namespace {
+
+// What RocksDB makes of damage, all that is prepared behind it being lost, is what followers have
+// to go by, through further crashes in which the damaged WAL is still there.
+void RequireDamageIsFollowed(bool cut) {
+  LocalCluster cluster;
+  auto leader = std::make_unique<TransactionalLeader>(cluster);
+  const int port = leader->leader()->port();
+  TwoFollowers followers(cluster, port);
+  leader->Put("plain", "1");
+  { auto kept = leader->Prepare("kept", "a", "1"); }
+  leader->Put("plain", "2");
+  const uint64_t damage = std::filesystem::file_size(NewestWal(cluster.leader_path()));
+  { auto lost = leader->Prepare("lost", "b", "1"); }
+  leader->Put("plain", "3");
+  followers.RequireEqual(leader.get());
+  leader.reset();
+  const std::filesystem::path damaged = NewestWal(cluster.leader_path());
+  if (cut) {
+    CutTail(damaged, std::filesystem::file_size(damaged) - damage - 20);
+  } else {
+    FlipByte(damaged, damage + 20);
+  }
+
+  leader = std::make_unique<TransactionalLeader>(cluster, port);
+  CHECK(leader->db()->GetTransactionByName("lost") == nullptr);
+  followers.RequireEqual(leader.get());
+  CHECK(followers.lazy.Get(0, "plain") == "2");
+  CHECK(followers.lazy.follower->stats().prepared_transactions == 1);
+  RequireLateEqual(cluster, leader.get());
+  { auto second = leader->Prepare("second", "c", "1"); }
+  // The name of the one that was lost is free.
+  { auto again = leader->Prepare("lost", "d", "1"); }
+  leader->Put("plain", "4");
+  leader.reset();
+
+  leader = std::make_unique<TransactionalLeader>(cluster, port);
+  REQUIRE(std::filesystem::exists(damaged));
+  followers.RequireEqual(leader.get());
+  CHECK(followers.lazy.Get(0, "plain") == "4");
+  CHECK(followers.lazy.follower->stats().prepared_transactions == 3);
+  RequireOk(leader->Recovered("kept")->Commit());
+  RequireOk(leader->Recovered("lost")->Commit());
+  RequireOk(leader->Recovered("second")->Rollback());
+  followers.RequireEqual(leader.get());
+  RequireLateEqual(cluster, leader.get());
+  CHECK(followers.lazy.Get(0, "a") == "1");
+  CHECK(followers.lazy.Get(0, "b") == "(not found)");
+  CHECK(followers.lazy.Get(0, "c") == "(not found)");
+  CHECK(followers.lazy.Get(0, "d") == "1");
+}
+
+}  // namespace
+
+TEST_CASE("two_phase: the torn tail of a WAL takes prepared transactions with it", "[e2e]") {
+  RequireDamageIsFollowed(true);
+}
+
+TEST_CASE("two_phase: a flipped byte in a WAL takes prepared transactions with it", "[e2e]") {
+  RequireDamageIsFollowed(false);
+}
+
+TEST_CASE("two_phase: a leader killed with prepared transactions recovers them", "[e2e]") {
+  const std::vector<std::string> transactions{"transactions=1", "write_buffer_bytes=131072"};
+  NodeCluster cluster;
+  auto leader = cluster.StartLeader(0, transactions);
+  const int port = leader->port();
+  auto follower = cluster.StartFollower(port, {"rebuild_ms=20", "rebuild_bytes=65536"});
+  follower->AwaitReady();
+  leader->Ask("put default plain 1");
+  leader->Ask("prepare commits default a 1 reverse a 1");
+  leader->Ask("prepare rolls_back default b 1");
+  // Flushes, and other WALs behind the one that holds the sections.
+  leader->Ask("load 3000 100 1");
+  leader->Ask("prepare late default c 1");
+  RequireEqual(leader.get(), follower.get());
+  for (int kill = 0; kill < 2; ++kill) {
+    leader->Kill();
+    leader = cluster.StartLeader(port, transactions);
+    RequireEqual(leader.get(), follower.get());
+    auto joins = cluster.StartFollower(port);
+    joins->AwaitReady();
+    RequireEqual(leader.get(), joins.get());
+    if (kill == 0) leader->Ask("commit late");
+    leader->Ask("load 1000 100 " + std::to_string(kill + 2));
+  }
+  leader->Ask("commit commits");
+  leader->Ask("rollback rolls_back");
+  RequireEqual(leader.get(), follower.get());
+  CHECK(follower->Ask("get default a") == "1");
+  CHECK(follower->Ask("get reverse a") == "1");
+  CHECK(follower->Answer("get default b").starts_with("error NotFound"));
+  CHECK(follower->Ask("get default c") == "1");
+  // Nor are they gone with the next crash.
+  leader->Kill();
+  leader = cluster.StartLeader(port, transactions);
+  RequireEqual(leader.get(), follower.get());
+  CHECK(follower->Ask("get default a") == "1");
+  CHECK(follower->Stat("history_resets") == 0);
 }
 
 }  // namespace slipstream::testing

@@ -60,13 +60,31 @@ Status Cluster::OpenLeader(Random* random) {
   std::vector<ColumnFamilyDescriptor> descriptors;
   for (const std::string& name : names) descriptors.emplace_back(name, seed_.family);
   std::vector<ColumnFamilyHandle*> handles;
-  s = Leader::Open(options, db_options, path, descriptors, &handles, &leader_);
+  if (seed_.transactions) {
+    s = OpenTransactionDB(options, db_options, path, descriptors, &handles);
+  } else {
+    s = Leader::Open(options, db_options, path, descriptors, &handles, &leader_);
+  }
   for (ColumnFamilyHandle* handle : handles) handles_[handle->GetName()] = handle;
   if (!s.ok()) return s;
   port_ = server_ != nullptr ? server_->port() : leader_->port();
   network_.SetLeaderPort(port_);
   leader_epoch_ = leader_->position().epoch;
   return s;
+}
+
+Status Cluster::OpenTransactionDB(const LeaderOptions& options,
+                                  const rocksdb::DBOptions& db_options, const std::string& path,
+                                  const std::vector<ColumnFamilyDescriptor>& descriptors,
+                                  std::vector<ColumnFamilyHandle*>* handles) {
+  rocksdb::DBOptions adjusted = db_options;
+  Status s = Leader::Create(options, path, &leader_);
+  if (s.ok()) s = leader_->Prepare(&adjusted, descriptors);
+  if (s.ok()) {
+    s = rocksdb::TransactionDB::Open(adjusted, rocksdb::TransactionDBOptions(), path, descriptors,
+                                     handles, &transaction_db_);
+  }
+  return s.ok() ? leader_->Serve(transaction_db_, *handles) : s;
 }
 
 Status Cluster::CloseLeader(CloseStyle style, bool destroy_only) {
@@ -77,7 +95,8 @@ Status Cluster::CloseLeader(CloseStyle style, bool destroy_only) {
   for (const auto& [name, handle] : handles_) delete handle;
   handles_.clear();
   verdict_->totals->objects_deleted += leader_->stats().deleted_objects;
-  if (s.ok() && !destroy_only) s = leader_->Close();
+  if (transaction_db_ != nullptr || (s.ok() && !destroy_only)) s = leader_->Close();
+  delete std::exchange(transaction_db_, nullptr);
   leader_.reset();
   return s;
 }

@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "rocksdb/utilities/transaction_db.h"
 #include "slipstream/follower.h"
 #include "slipstream/leader.h"
 #include "tests/oracle/network.h"
@@ -54,7 +55,11 @@ class Cluster {
 
   // Any thread, while the leader is open.
   Leader* leader() const { return leader_.get(); }
-  rocksdb::DB* db() const { return leader_->db(); }
+  rocksdb::DB* db() const {
+    return transaction_db_ != nullptr ? transaction_db_->GetBaseDB() : leader_->db();
+  }
+  // Null in seeds without transactions.
+  rocksdb::TransactionDB* transaction_db() const { return transaction_db_; }
   rocksdb::ColumnFamilyHandle* handle(const std::string& family) const;
   const std::map<std::string, rocksdb::ColumnFamilyHandle*>& handles() const { return handles_; }
 
@@ -87,6 +92,10 @@ class Cluster {
 
  private:
   void AddCounts(const Follower& follower);
+  rocksdb::Status OpenTransactionDB(const LeaderOptions& options,
+                                    const rocksdb::DBOptions& db_options, const std::string& path,
+                                    const std::vector<rocksdb::ColumnFamilyDescriptor>& descriptors,
+                                    std::vector<rocksdb::ColumnFamilyHandle*>* handles);
 
   const SeedOptions& seed_;
   const std::string directory_;
@@ -98,6 +107,7 @@ class Cluster {
   int port_ = 0;
   std::atomic<uint64_t> leader_epoch_{0};
   std::unique_ptr<Leader> leader_;
+  rocksdb::TransactionDB* transaction_db_ = nullptr;  // owned
   std::map<std::string, rocksdb::ColumnFamilyHandle*> handles_;
   std::vector<std::unique_ptr<FollowerSlot>> slots_;
 };

@@ -156,6 +156,7 @@ void PrintTotals(const Totals& t, double seconds) {
       n(t.leader_restarts), n(t.leader_crashes), n(t.lost_tails), n(t.refused_tails),
       n(t.lost_operations), n(t.objects_deleted), n(t.families_created), n(t.families_dropped),
       n(t.ingests), n(t.range_file_deletions));
+  printf("  transactions: %llu prepared, %llu rolled back\n", n(t.prepared), n(t.rolled_back));
   fflush(stdout);
 }
 

@@ -90,10 +90,10 @@ rocksdb::DBOptions ChooseDBOptions(Random* random) {
 
 const std::vector<std::string>& KindsThatCanBeLeftOut() {
   static const std::vector<std::string> kinds = {
-      "flush",        "compact",        "column-families",  "ingest",
-      "delete-files", "leader-restart", "follower-restart", "lost-tail",
-      "options",      "range-deletes",  "empty-ranges",     "big-values",
-      "blobs",        "atomic-flush",   "readers",          "network"};
+      "flush",          "compact",          "column-families", "ingest",       "delete-files",
+      "leader-restart", "follower-restart", "lost-tail",       "options",      "range-deletes",
+      "empty-ranges",   "big-values",       "blobs",           "atomic-flush", "readers",
+      "network",        "transactions"};
   return kinds;
 }
 
@@ -144,6 +144,12 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
   o.faulty_network = random.OneIn(3) && run.Allows("network");
   // Several heartbeats have to be late before a follower gives its stream up.
   o.stream_timeout_ms = 4 * o.heartbeat_ms + random.Skewed(200, 4000);
+  o.transactions = random.OneIn(4) && run.Allows("transactions");
+  if (o.transactions) {
+    o.db.unordered_write = false;  // which TransactionDB refuses
+    // What is held as prepared is in no journal from which it could be restored.
+    o.lost_tails = false;
+  }
   return o;
 }
 
@@ -160,6 +166,7 @@ std::string SeedOptions::Describe() const {
   add("exact_sequences", exact_sequences);
   add("lost_tails", lost_tails);
   add("big_value_percent", big_value_percent);
+  add("transactions", transactions);
   add("atomic_flush", db.atomic_flush);
   add("unordered_write", db.unordered_write);
   add("enable_pipelined_write", db.enable_pipelined_write);

@@ -43,6 +43,7 @@ struct SeedOptions {
   bool exact_sequences = true;
   bool lost_tails = false;  // a restart may find the end of the WAL missing
   uint64_t big_value_percent = 0;
+  bool transactions = false;  // the leader is a TransactionDB that the host opened
 
   // RocksDB.
   rocksdb::DBOptions db;

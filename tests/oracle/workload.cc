@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tests/oracle/merge_operator.h"
+#include "tests/oracle/transactions.h"
 
 namespace slipstream::oracle {
 namespace {
@@ -78,7 +79,13 @@ Writer::Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* mode
       model_(model),
       verdict_(verdict),
       random_(seed.seed * 1000003 + id),
-      accounts_(kAccounts, kTotal / static_cast<int64_t>(kAccounts)) {}
+      accounts_(kAccounts, kTotal / static_cast<int64_t>(kAccounts)) {
+  if (seed.transactions) {
+    transactions_ = std::make_unique<Transactions>(id, model, &random_, verdict);
+  }
+}
+
+Writer::~Writer() = default;
 
 void Writer::OpenAccounts(const std::vector<Target>& targets) {
   Batch batch;
@@ -104,6 +111,7 @@ void Writer::Run(uint64_t operations, const std::vector<Target>& targets, Journa
       }
     }
     Status s = Commit(targets, &batch);
+    if (s.ok() && transactions_ != nullptr) s = DealWithHeld(targets);
     if (!s.ok()) {
       verdict_->Fail("writer " + std::to_string(id_) + ": the leader refused operation " +
                      std::to_string(written_) + ": " + s.ToString());
@@ -247,8 +255,14 @@ Status Writer::Commit(const std::vector<Target>& targets, Batch* batch) {
   }
   WriteOptions options;
   options.sync = random_.OneIn(200);
-  Status s = alone ? CommitAlone(targets, batch->changes().front(), options)
-                   : cluster_->db()->Write(options, batch->get());
+  Status s;
+  if (alone) {
+    s = CommitAlone(targets, batch->changes().front(), options);
+  } else if (transactions_ != nullptr) {
+    s = transactions_->Write(cluster_->transaction_db(), Base(targets), options, batch);
+  } else {
+    s = cluster_->db()->Write(options, batch->mutable_batch());
+  }
   std::string trace = "writer " + std::to_string(id_) + " #" + std::to_string(written_) + ": ";
   if (!batch->changes().empty()) {
     const Change& first = batch->changes().front();
@@ -263,6 +277,26 @@ Status Writer::Commit(const std::vector<Target>& targets, Batch* batch) {
   ++verdict_->totals->operations;
   verdict_->totals->keys_written += batch->changes().size();
   return s;
+}
+
+std::vector<Target> Writer::Base(const std::vector<Target>& targets) const {
+  return {targets.begin(), targets.begin() + static_cast<ptrdiff_t>(seed_.families)};
+}
+
+Status Writer::DealWithHeld(const std::vector<Target>& targets) {
+  if (transactions_->WantsToHold()) {
+    // Of the kinds whose meaning does not depend on when they are committed.
+    const std::vector<Target> base = Base(targets);
+    Batch batch;
+    for (uint64_t n = random_.Skewed(1, 50); n > 0; --n) {
+      AddOne(random_.OneOf<OperationKind>({OperationKind::kPut, OperationKind::kDelete,
+                                           OperationKind::kCounter, OperationKind::kPair}),
+             base, &batch);
+    }
+    Status s = transactions_->Hold(cluster_->transaction_db(), batch);
+    if (!s.ok()) return s;
+  }
+  return transactions_->EndSome(cluster_->transaction_db());
 }
 
 Status Writer::CommitAlone(const std::vector<Target>& targets, const Change& change,

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -66,7 +67,8 @@ class Batch {
   void Merge(const Target& target, const std::string& key, const std::string& operand);
   void Blob(const std::string& data) { batch_.PutLogData(data); }
 
-  rocksdb::WriteBatch* get() { return &batch_; }
+  rocksdb::WriteBatch* mutable_batch() { return &batch_; }
+  const rocksdb::WriteBatch& get() const { return batch_; }
   const std::vector<Change>& changes() const { return changes_; }
 
  private:
@@ -74,10 +76,13 @@ class Batch {
   std::vector<Change> changes_;
 };
 
+class Transactions;
+
 // Threads: one at a time.
 class Writer {
  public:
   Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* model, Verdict* verdict);
+  ~Writer();
 
   // Writes the accounts for the first time. targets: as for Run.
   void OpenAccounts(const std::vector<Target>& targets);
@@ -100,6 +105,9 @@ class Writer {
   void AddTransfer(const std::vector<Target>& targets, Batch* batch);
   std::string Value();
   rocksdb::Status Commit(const std::vector<Target>& targets, Batch* batch);
+  // Prepares what is committed later, or ends some of it.
+  rocksdb::Status DealWithHeld(const std::vector<Target>& targets);
+  std::vector<Target> Base(const std::vector<Target>& targets) const;
   rocksdb::Status CommitAlone(const std::vector<Target>& targets, const Change& change,
                               const rocksdb::WriteOptions& options);
   void ReadOwnWrite(const Change& change);
@@ -110,6 +118,7 @@ class Writer {
   Model* const model_;
   Verdict* const verdict_;
   Random random_;
+  std::unique_ptr<Transactions> transactions_;  // null in seeds without
   uint64_t written_ = 0;
   uint64_t next_single_ = 0;
   std::vector<std::pair<size_t, std::string>> singles_;  // base family, key
