@@ -117,7 +117,10 @@ Status Node::Open(const std::string& role) {
   Status s = NewDirectoryStorage(arguments_.Text("storage"), &storage_);
   if (!s.ok()) return s;
   s = role == "leader" ? OpenLeader() : OpenFollower();
-  if (s.ok()) db_ = leader_ != nullptr ? leader_->db() : follower_->db();
+  if (!s.ok()) return s;
+  db_ = leader_ != nullptr ? leader_->db() : follower_->db();
+  // The load has entries that are not for transactions.
+  if (transactions_ != nullptr) db_ = transactions_->GetBaseDB();
   return s;
 }
 

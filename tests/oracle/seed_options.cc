@@ -147,6 +147,11 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
   o.transactions = random.OneIn(4) && run.Allows("transactions");
   if (o.transactions) {
     o.db.unordered_write = false;  // which TransactionDB refuses
+    // Where a prepare is written to the WAL by another writer's thread, RocksDB 7.8 does not note
+    // in which WAL it is, and fails an assertion at the transaction's end.
+    o.db.enable_pipelined_write = false;
+    // With atomic flush RocksDB 7.8 can lose what was committed after a recovery in the next one.
+    o.db.atomic_flush = false;
     // What is held as prepared is in no journal from which it could be restored.
     o.lost_tails = false;
   }
