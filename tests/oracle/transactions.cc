@@ -8,6 +8,7 @@
 
 namespace slipstream::oracle {
 
+using rocksdb::Slice;
 using rocksdb::Status;
 using rocksdb::Transaction;
 using rocksdb::TransactionDB;
@@ -25,6 +26,38 @@ bool FitsTransaction(const Batch& batch, const std::vector<Target>& base) {
   });
 }
 
+// Repeats a batch in a transaction. RocksDB has a call for it, RebuildFromWriteBatch, which looks
+// column families up without a lock and so must not be used beside writers.
+class Repeater : public rocksdb::WriteBatch::Handler {
+ public:
+  Repeater(const std::vector<Target>& base, Transaction* transaction)
+      : base_(base), transaction_(transaction) {}
+
+  Status PutCF(uint32_t family, const Slice& key, const Slice& value) override {
+    return transaction_->Put(Find(family), key, value);
+  }
+  Status DeleteCF(uint32_t family, const Slice& key) override {
+    return transaction_->Delete(Find(family), key);
+  }
+  Status SingleDeleteCF(uint32_t family, const Slice& key) override {
+    return transaction_->SingleDelete(Find(family), key);
+  }
+  Status MergeCF(uint32_t family, const Slice& key, const Slice& value) override {
+    return transaction_->Merge(Find(family), key, value);
+  }
+  void LogData(const Slice& data) override { transaction_->PutLogData(data); }
+
+ private:
+  rocksdb::ColumnFamilyHandle* Find(uint32_t id) const {
+    return std::find_if(base_.begin(), base_.end(),
+                        [&](const Target& target) { return target.handle->GetID() == id; })
+        ->handle;
+  }
+
+  const std::vector<Target>& base_;
+  Transaction* const transaction_;
+};
+
 }  // namespace
 
 // Few names, which are used again and again.
@@ -32,13 +65,14 @@ std::string Transactions::AnyName() {
   return "writer " + std::to_string(writer_) + " " + std::to_string(random_->Below(2 * kMaxHeld));
 }
 
-Status Transactions::Begin(TransactionDB* db, const WriteOptions& options, const Batch& batch,
+Status Transactions::Begin(TransactionDB* db, const std::vector<Target>& base,
+                           const WriteOptions& options, const Batch& batch,
                            std::unique_ptr<Transaction>* out) {
   rocksdb::TransactionOptions transaction_options;
   transaction_options.skip_concurrency_control = true;
   out->reset(db->BeginTransaction(options, transaction_options));
-  rocksdb::WriteBatch copy(batch.get());
-  return (*out)->RebuildFromWriteBatch(&copy);
+  Repeater repeater(base, out->get());
+  return batch.get().Iterate(&repeater);
 }
 
 Status Transactions::PrepareNamed(Transaction* transaction, const std::string& name) {
@@ -55,13 +89,13 @@ Status Transactions::Write(TransactionDB* db, const std::vector<Target>& base,
   std::string name = AnyName();
   while (held_.count(name) > 0) name = AnyName();
   std::unique_ptr<Transaction> transaction;
-  Status s = Begin(db, options, *batch, &transaction);
+  Status s = Begin(db, base, options, *batch, &transaction);
   if (way == 2) return s.ok() ? transaction->Commit() : s;
   if (way == 3) {
     if (s.ok()) s = PrepareNamed(transaction.get(), name);
     if (s.ok()) s = transaction->Rollback();
     transaction.reset();
-    if (s.ok()) s = Begin(db, options, *batch, &transaction);
+    if (s.ok()) s = Begin(db, base, options, *batch, &transaction);
     ++verdict_->totals->rolled_back;
   }
   if (s.ok()) s = PrepareNamed(transaction.get(), name);
@@ -70,11 +104,11 @@ Status Transactions::Write(TransactionDB* db, const std::vector<Target>& base,
   return s;
 }
 
-Status Transactions::Hold(TransactionDB* db, const Batch& batch) {
+Status Transactions::Hold(TransactionDB* db, const std::vector<Target>& base, const Batch& batch) {
   std::string name = AnyName();
   while (held_.count(name) > 0) name = AnyName();
   std::unique_ptr<Transaction> transaction;
-  Status s = Begin(db, WriteOptions(), batch, &transaction);
+  Status s = Begin(db, base, WriteOptions(), batch, &transaction);
   if (s.ok()) s = PrepareNamed(transaction.get(), name);
   verdict_->Trace("writer " + std::to_string(writer_) + " prepares \"" + name +
                   "\": " + std::to_string(batch.changes().size()) + " changes -> " + s.ToString());

@@ -32,8 +32,9 @@ class Transactions {
 
   // Whether to prepare something now that is held.
   bool WantsToHold() { return held_.size() < kMaxHeld && random_->OneIn(15); }
-  // Prepares the batch and holds it.
-  [[nodiscard]] rocksdb::Status Hold(rocksdb::TransactionDB* db, const Batch& batch);
+  // Prepares the batch, which is in `base` alone, and holds it.
+  [[nodiscard]] rocksdb::Status Hold(rocksdb::TransactionDB* db, const std::vector<Target>& base,
+                                     const Batch& batch);
   // Ends some of those that are held. The model knows when this returns.
   [[nodiscard]] rocksdb::Status EndSome(rocksdb::TransactionDB* db);
 
@@ -41,7 +42,7 @@ class Transactions {
   static constexpr size_t kMaxHeld = 8;
 
   // A transaction with the batch's entries.
-  [[nodiscard]] rocksdb::Status Begin(rocksdb::TransactionDB* db,
+  [[nodiscard]] rocksdb::Status Begin(rocksdb::TransactionDB* db, const std::vector<Target>& base,
                                       const rocksdb::WriteOptions& options, const Batch& batch,
                                       std::unique_ptr<rocksdb::Transaction>* out);
   [[nodiscard]] rocksdb::Status PrepareNamed(rocksdb::Transaction* transaction,

@@ -293,7 +293,7 @@ Status Writer::DealWithHeld(const std::vector<Target>& targets) {
                                            OperationKind::kCounter, OperationKind::kPair}),
              base, &batch);
     }
-    Status s = transactions_->Hold(cluster_->transaction_db(), batch);
+    Status s = transactions_->Hold(cluster_->transaction_db(), base, batch);
     if (!s.ok()) return s;
   }
   return transactions_->EndSome(cluster_->transaction_db());
