@@ -339,7 +339,7 @@ TEST_CASE("replication_log: column families are recorded when they are new or ch
   REQUIRE(log.end() == end);
   REQUIRE(log.Snapshot().column_families == std::vector<ColumnFamilyInfo>{plain});
   log.SetColumnFamilies({plain, {"c", "other", "", {}}});
-  REQUIRE(log.column_families().back() == ColumnFamilyInfo{"c", "other", "", 8});
+  REQUIRE(log.column_families().front() == ColumnFamilyInfo{"c", "other", "", 8});
 
   log.Break(kWal, rocksdb::Status::IOError("disk"));
   const auto next = log.Succeed(2, 0);
