@@ -25,6 +25,14 @@ struct HistoryReset {
   Position resumed;  // where the new epoch began: sequences above resumed.sequence were taken back
 };
 
+// A column family that reads show, or show no longer, since the leader created or dropped it. One
+// that is dropped and created again under its name has another id.
+struct ColumnFamilyChange {
+  std::string name;
+  uint32_t id = 0;
+  bool dropped = false;
+};
+
 struct FollowerOptions {
   // Name of the database, as the leader's LeaderOptions::database. Required.
   std::string database;
@@ -66,9 +74,19 @@ struct FollowerOptions {
   // Default: 1000. Range: 0 to 1000000; 0 = after every apply.
   uint64_t ack_interval_us = 1000;
 
-  // Options for column families that the database has and the host did not name at Open. They are
-  // kept up to date but no handle is given for them; see Follower::GetColumnFamily.
+  // Options for column families that the database has, or will have, and the host did not name at
+  // Open; see Follower::GetColumnFamily. The leader's comparator must be this one. Without a merge
+  // operator here, reads of merged keys fail with Corruption, and no others; with another than the
+  // leader's, the follower stops as with another comparator: FollowerStats::status names it, reads
+  // go on showing what there was, and the follower goes on once the leader has dropped the column
+  // family.
   rocksdb::ColumnFamilyOptions other_column_families;
+
+  // Called after reads began to show a column family that the leader has created, or ceased to show
+  // one that it has dropped; drops come first. Not called for those that Open found. Runs on a
+  // thread of the follower and must return soon; of the follower it may call db() and
+  // GetColumnFamily, and nothing else. May run before Open has returned. Default: none.
+  std::function<void(const std::vector<ColumnFamilyChange>&)> on_column_families_changed;
 
   // Called when a new epoch took back what had been shown. Runs on a thread of the follower and
   // must return soon; it must not call into the follower. Default: none.
@@ -154,7 +172,10 @@ class Follower {
   virtual ~Follower() = default;
 
   // The database to read from, where a host used a rocksdb::DB. Writes, and everything that
-  // changes files, return NotSupported.
+  // changes or copies files, return NotSupported. GetRootDB() is the same object: utilities that
+  // look there for RocksDB's own, and do not check that they found it, must not be given this one
+  // (TransactionDB::WrapDB, DeleteFilesInRange, GetAllKeyVersions, GetFromBatchAndDB of a
+  // WriteBatchWithIndex that holds merge operands).
   // Lifetime: as the follower. A snapshot or an iterator keeps the generation it was made on in
   // memory for as long as it lives.
   virtual rocksdb::DB* db() = 0;
@@ -178,7 +199,11 @@ class Follower {
 
   // A handle for a column family by name, also for one that was not named at Open or that the
   // leader created since. Returns nullptr if reads do not show one of that name.
-  // Lifetime: as the handles of Open.
+  // Once the leader has dropped the column family, reads through any handle of it return
+  // ColumnFamilyDropped, but for those at a snapshot that was taken before; iterators that were
+  // made before go on. One that is created again under the same name has a new handle. Lifetime:
+  // belongs to the follower, and stays valid until that is destroyed. Not to be deleted;
+  // DestroyColumnFamilyHandle may be called, which does nothing.
   virtual rocksdb::ColumnFamilyHandle* GetColumnFamily(const std::string& name) = 0;
 
   virtual FollowerStats stats() const = 0;

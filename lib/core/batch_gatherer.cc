@@ -18,8 +18,8 @@ rocksdb::Status DecodeBatchHeader(rocksdb::Slice record, BatchHeader* header) {
 }
 
 BatchGatherer::Result BatchGatherer::Add(const BatchHeader& header, rocksdb::Slice record) {
-  if (header.count == 0) return Result::kNothing;
   if (header.sequence > expected_) return Result::kGap;
+  if (header.count == 0) return Result::kNothing;
   if (header.sequence < expected_) return Result::kRepeat;
   if (rep_.empty()) {
     rep_.assign(record.data(), record.size());

@@ -59,8 +59,8 @@ Status DecodeFrame(Slice* input, Frame* frame) {
   const uint8_t type = static_cast<uint8_t>(p[8]);
   const uint8_t file = static_cast<uint8_t>(p[9]);
   if (type < static_cast<uint8_t>(FrameType::kLogAppend) ||
-      type > static_cast<uint8_t>(FrameType::kObjectRemoved)) {
-    return Bad("type", type, "1 to 5");
+      type > static_cast<uint8_t>(FrameType::kColumnFamily)) {
+    return Bad("type", type, "1 to 6");
   }
   if (file < static_cast<uint8_t>(FrameFile::kWal) ||
       file > static_cast<uint8_t>(FrameFile::kBlob)) {

@@ -32,6 +32,7 @@ enum class FrameType : uint8_t {
   kCurrentSet = 3,     // number: the MANIFEST that CURRENT names from here on
   kObjectAdded = 4,    // number: SST or blob file; argument: its size; payload: fixed64 epoch
   kObjectRemoved = 5,  // number: SST or blob file
+  kColumnFamily = 6,   // file: MANIFEST; payload: a ColumnFamilyInfo, of one that is new or changed
 };
 
 enum class FrameFile : uint8_t {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/core/column_family_info.h"
 #include "lib/core/frame.h"
 #include "slipstream/position.h"
 
@@ -62,12 +63,6 @@ struct Hello {
   Position held;                   // epoch 0: nothing
   std::vector<LogFileSize> files;  // what it holds of the log files at `held`
   Position pin;                    // cut of its oldest generation; epoch 0: none
-};
-
-struct ColumnFamilyInfo {
-  std::string name;
-  std::string comparator;
-  std::string merge_operator;  // empty: none
 };
 
 // The leader's answer.

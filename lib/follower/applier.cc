@@ -18,6 +18,24 @@ constexpr size_t kGatherBytes = 64 << 10;
 // After a generation could not be built in the background.
 constexpr uint64_t kRetryBuildUs = 1000000;
 
+using ColumnFamilies = std::vector<std::pair<std::string, uint32_t>>;
+
+std::vector<ColumnFamilyChange> ChangesBetween(const ColumnFamilies& before,
+                                               const ColumnFamilies& after) {
+  const auto add_missing = [](const ColumnFamilies& from, const ColumnFamilies& in, bool dropped,
+                              std::vector<ColumnFamilyChange>* out) {
+    for (const auto& family : from) {
+      if (std::find(in.begin(), in.end(), family) != in.end()) continue;
+      out->push_back({family.first, family.second, dropped});
+    }
+  };
+  std::vector<ColumnFamilyChange> changes;
+  if (before == after) return changes;
+  add_missing(before, after, true, &changes);
+  add_missing(after, before, false, &changes);
+  return changes;
+}
+
 }  // namespace
 
 Applier::Applier(ApplierOptions options, GenerationSource source, ReceiveQueue* queue,
@@ -150,6 +168,7 @@ Status Applier::ApplyImageFrames(const std::string& payload) {
     Frame frame;
     Status s = DecodeFrame(&input, &frame);
     Image::Effect ignored;
+    if (s.ok()) s = CheckColumnFamilyFrame(frame);
     if (s.ok()) {
       s = staging_->Apply(
           frame, [](Slice, uint64_t) { return Status::OK(); }, &ignored);
@@ -199,8 +218,10 @@ Status Applier::ApplyFrames(const FollowerInput& input) {
 Status Applier::ApplyFrame(const Frame& frame, uint64_t end_offset) {
   // A removal is dated by its end: cuts from there on do not need what it removed.
   image_->set_offset(end_offset);
+  Status s = CheckColumnFamilyFrame(frame);
+  if (!s.ok()) return s;
   Image::Effect effect;
-  Status s = image_->Apply(
+  s = image_->Apply(
       frame, [this](Slice record, uint64_t) { return AddRecord(record); }, &effect);
   if (!s.ok()) return s;
   if (frame.type == FrameType::kLogAppend && frame.file == FrameFile::kWal) {
@@ -219,6 +240,15 @@ Status Applier::ApplyFrame(const Frame& frame, uint64_t end_offset) {
     return RebuildNow(end_offset - frame.encoded_size());
   }
   return s;
+}
+
+// The leader says what a column family is like after it was created, and before anything can be
+// written to it.
+Status Applier::CheckColumnFamilyFrame(const Frame& frame) const {
+  if (frame.type != FrameType::kColumnFamily || !options_.check_column_family) return Status::OK();
+  ColumnFamilyInfo info;
+  Status s = DecodeColumnFamilyInfo(frame.payload, &info);
+  return s.ok() ? options_.check_column_family(info) : s;
 }
 
 Status Applier::AddRecord(Slice record) {
@@ -322,6 +352,10 @@ Status Applier::Publish(GenerationBuilder::Built built) {
     return s;
   }
   const bool first = generations_->current() == nullptr;
+  const std::vector<ColumnFamilyChange> changes =
+      first ? std::vector<ColumnFamilyChange>()
+            : ChangesBetween(generations_->current()->contents().column_families,
+                             built.contents.column_families);
   const bool new_epoch = first || generations_->current()->cut().epoch != image_->epoch();
   generations_->Publish(std::move(built.contents));
   generation_wal_bytes_ = built.wal_bytes;
@@ -332,6 +366,10 @@ Status Applier::Publish(GenerationBuilder::Built built) {
   if (!first) ++counters_.rebuilds;
   image_->objects()->Prune(generations_->OldestCut({}));
   progress_->SetApplyStatus(Status::OK());
+  // Before the position covers it: who waits for the position finds that the host was told.
+  if (!changes.empty() && options_.on_column_families_changed) {
+    options_.on_column_families_changed(changes);
+  }
   const Position applied{image_->epoch(), image_->offset(), sequence};
   if (!new_epoch) {
     progress_->Applied(applied);

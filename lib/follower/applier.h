@@ -29,6 +29,9 @@ namespace slipstream {
 
 struct ApplierOptions {
   RebuildBudget budget;
+  // Whether the options of a column family of the leader fit the host's. Default: they do.
+  std::function<rocksdb::Status(const ColumnFamilyInfo&)> check_column_family;
+  std::function<void(const std::vector<ColumnFamilyChange>&)> on_column_families_changed;
   std::function<void(const HistoryReset&)> on_history_reset;
 };
 
@@ -62,6 +65,7 @@ class Applier {
   rocksdb::Status ApplyFrames(const FollowerInput& input);
   rocksdb::Status ApplyFrame(const Frame& frame, uint64_t end_offset);
   rocksdb::Status AddRecord(rocksdb::Slice record);
+  rocksdb::Status CheckColumnFamilyFrame(const Frame& frame) const;
 
   // Writes what was gathered to the current generation and publishes the position, which is at
   // `offset`.

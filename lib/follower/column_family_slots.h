@@ -23,10 +23,17 @@ class FollowerColumnFamilyHandle final : public rocksdb::ColumnFamilyHandle {
  public:
   // slots: where `slot` comes from. It is never followed: it tells the handles of two followers in
   // one process apart, whose slots mean different column families.
+  // owner: kFollower = destroying it is left to the follower.
+  enum class Owner { kHost, kFollower };
   FollowerColumnFamilyHandle(std::string name, uint32_t id, size_t slot,
                              rocksdb::ColumnFamilyOptions options,
-                             const ColumnFamilySlots* slots = nullptr)
-      : slots_(slots), slot_(slot), id_(id), name_(std::move(name)), options_(std::move(options)) {}
+                             const ColumnFamilySlots* slots = nullptr, Owner owner = Owner::kHost)
+      : slots_(slots),
+        slot_(slot),
+        id_(id),
+        owner_(owner),
+        name_(std::move(name)),
+        options_(std::move(options)) {}
 
   const std::string& GetName() const override { return name_; }
   uint32_t GetID() const override { return id_; }
@@ -37,12 +44,15 @@ class FollowerColumnFamilyHandle final : public rocksdb::ColumnFamilyHandle {
   const rocksdb::Comparator* GetComparator() const override { return options_.comparator; }
   size_t slot() const { return slot_; }
   const ColumnFamilySlots* slots() const { return slots_; }
+  Owner owner() const { return owner_; }
+  bool merges() const { return options_.merge_operator != nullptr; }
 
  private:
   // What every read looks at comes first.
   const ColumnFamilySlots* const slots_;
   const size_t slot_;
   const uint32_t id_;
+  const Owner owner_;
   const std::string name_;
   const rocksdb::ColumnFamilyOptions options_;
 };

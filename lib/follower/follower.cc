@@ -14,13 +14,13 @@
 #include "lib/follower/column_family_slots.h"
 #include "lib/follower/follower_db.h"
 #include "lib/follower/generation.h"
+#include "lib/follower/option_match.h"
 #include "lib/follower/progress.h"
 #include "lib/follower/receive_queue.h"
 #include "lib/follower/receiver.h"
 #include "lib/host/steady_clock.h"
 #include "lib/host/thread_name.h"
 #include "lib/wire/grpc_transport.h"
-#include "rocksdb/merge_operator.h"
 
 namespace slipstream {
 namespace {
@@ -78,7 +78,7 @@ class FollowerImpl : public Follower {
 
   const FollowerOptions options_;
   const DBOptions db_options_;
-  const std::vector<ColumnFamilyDescriptor> column_families_;
+  const HostColumnFamilies column_families_;
   const std::string id_;
 
   ColumnFamilySlots slots_;
@@ -102,7 +102,7 @@ FollowerImpl::FollowerImpl(FollowerOptions options, DBOptions db_options,
                            std::vector<ColumnFamilyDescriptor> column_families)
     : options_(std::move(options)),
       db_options_(std::move(db_options)),
-      column_families_(std::move(column_families)),
+      column_families_{std::move(column_families), options_.other_column_families},
       id_(NewFollowerId()),
       queue_(options_.receive_queue_bytes) {}
 
@@ -113,7 +113,6 @@ GenerationSource FollowerImpl::Source() {
   source.database = options_.database;
   source.db_options = db_options_;
   source.column_families = column_families_;
-  source.other_column_families = options_.other_column_families;
   source.pool = std::make_shared<ObjectPool>(options_.storage, options_.database);
   source.slots = &slots_;
   return source;
@@ -121,21 +120,8 @@ GenerationSource FollowerImpl::Source() {
 
 Status FollowerImpl::CheckWelcome(const Welcome& welcome) const {
   for (const ColumnFamilyInfo& theirs : welcome.column_families) {
-    for (const ColumnFamilyDescriptor& ours : column_families_) {
-      if (ours.name != theirs.name) continue;
-      if (theirs.comparator != ours.options.comparator->Name()) {
-        return Status::InvalidArgument("column family \"" + ours.name + "\": comparator is " +
-                                       ours.options.comparator->Name() + ", the leader's is " +
-                                       theirs.comparator);
-      }
-      const auto& merge = ours.options.merge_operator;
-      const std::string merge_name = merge != nullptr ? merge->Name() : "";
-      if (merge_name != theirs.merge_operator) {
-        return Status::InvalidArgument("column family \"" + ours.name + "\": merge operator is \"" +
-                                       merge_name + "\", the leader's is \"" +
-                                       theirs.merge_operator + "\"");
-      }
-    }
+    Status s = CheckColumnFamily(column_families_, theirs);
+    if (!s.ok()) return s;
   }
   return Status::OK();
 }
@@ -166,7 +152,11 @@ Status FollowerImpl::Open(std::vector<ColumnFamilyHandle*>* handles) {
 
   ApplierOptions applier_options;
   applier_options.budget = {options_.rebuild_flushed_bytes, options_.rebuild_interval_ms * 1000};
+  applier_options.check_column_family = [this](const ColumnFamilyInfo& theirs) {
+    return CheckColumnFamily(column_families_, theirs);
+  };
   applier_options.on_history_reset = options_.on_history_reset;
+  applier_options.on_column_families_changed = options_.on_column_families_changed;
   applier_ = std::make_unique<Applier>(std::move(applier_options), Source(), &queue_, &generations_,
                                        &progress_, [this](const Status& s) { OnApplierError(s); });
   retirer_ = std::thread([this] {
@@ -178,14 +168,14 @@ Status FollowerImpl::Open(std::vector<ColumnFamilyHandle*>* handles) {
   Status s = WaitUntilServing();
   if (!s.ok()) return s;
   default_handle_ = std::make_unique<FollowerColumnFamilyHandle>(
-      rocksdb::kDefaultColumnFamilyName, 0, slots_.SlotOf(0), Source().OptionsOf("default"),
+      rocksdb::kDefaultColumnFamilyName, 0, slots_.SlotOf(0), column_families_.OptionsOf("default"),
       &slots_);
   db_ = NewFollowerDB(options_.database, &generations_, default_handle_.get(), db_options_.env);
 
   std::string missing;
   std::vector<std::unique_ptr<ColumnFamilyHandle>> opened;
   const GenerationRef generation = generations_.Acquire();
-  for (const ColumnFamilyDescriptor& d : column_families_) {
+  for (const ColumnFamilyDescriptor& d : column_families_.named) {
     bool found = false;
     for (const auto& [name, id] : generation->contents().column_families) {
       if (name != d.name) continue;
@@ -242,8 +232,9 @@ ColumnFamilyHandle* FollowerImpl::GetColumnFamily(const std::string& name) {
     absl::MutexLock lock(&mutex_);
     auto& handle = handles_[id];
     if (handle == nullptr) {
-      handle = std::make_unique<FollowerColumnFamilyHandle>(name, id, slots_.SlotOf(id),
-                                                            Source().OptionsOf(name), &slots_);
+      handle = std::make_unique<FollowerColumnFamilyHandle>(
+          name, id, slots_.SlotOf(id), column_families_.OptionsOf(name), &slots_,
+          FollowerColumnFamilyHandle::Owner::kFollower);
     }
     return handle.get();
   }

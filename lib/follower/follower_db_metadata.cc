@@ -2,6 +2,8 @@
 #include <string>
 
 #include "lib/follower/follower_db_impl.h"
+#include "lib/follower/generation_options.h"
+#include "rocksdb/merge_operator.h"
 
 namespace slipstream {
 
@@ -95,6 +97,10 @@ rocksdb::Options FollowerDB::GetOptions(ColumnFamilyHandle* column_family) const
   rocksdb::Options options;
   if (Begin(column_family, &read, &handle).ok()) {
     options = read.db()->GetOptions(handle);
+    if (options.merge_operator != nullptr &&
+        options.merge_operator->Name() == std::string(kNoMergeOperatorName)) {
+      options.merge_operator = nullptr;
+    }
   } else if (FollowerRead::Ours(slots_, column_family) != nullptr) {
     // The generation does not have it any more, but its handle tells what it was like.
     rocksdb::ColumnFamilyDescriptor descriptor;

@@ -80,6 +80,7 @@ class FollowerRead {
   }
 
   rocksdb::DB* db() const { return generation_->db(); }
+  bool has_blobs() const { return generation_->contents().has_blobs; }
   const rocksdb::ReadOptions& options() const { return *options_; }
 
   // Another reference to the generation, for results that outlive the call.

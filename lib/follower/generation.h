@@ -26,6 +26,8 @@ struct GenerationContents {
   std::unique_ptr<rocksdb::DB> db;
   // By the slot of ColumnFamilySlots; nullptr where this generation has no such column family.
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  // Values may lie in blob files. None is added to an open generation.
+  bool has_blobs = false;
   // Names and ids, in the order in which db has them; for lookups by name.
   std::vector<std::pair<std::string, uint32_t>> column_families;
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/core/batch_gatherer.h"
+#include "lib/core/coding.h"
 #include "lib/follower/generation_file_system.h"
 #include "lib/follower/generation_options.h"
 #include "lib/host/steady_clock.h"
@@ -21,20 +23,25 @@ constexpr uint64_t kMaxBacklogBytes = 256ull << 20;
 // When no more than this is left, the applier does the rest.
 constexpr uint64_t kSmallBacklogBytes = 64ull << 10;
 
+// `count` deletions in a column family that does not exist. With ignore_missing_column_families
+// each consumes a sequence number and inserts nothing; no comparator sees their key, which would
+// not be one of the host's.
+std::string BatchOfNothing(uint32_t count) {
+  constexpr char kColumnFamilyDeletion = 0x4;  // then the family's id, and the length of the key
+  const std::string entry{kColumnFamilyDeletion, '\xff', '\xff', '\xff', '\xff', '\x0f', '\0'};
+  std::string batch(kBatchHeaderSize, '\0');
+  EncodeFixed32(batch.data() + 8, count);
+  for (uint32_t i = 0; i < count; ++i) batch += entry;
+  return batch;
+}
+
 // Some records of a recovered WAL leave the last sequence number lower than it was on the leader
-// (those that end with an empty range delete). Empty range deletes consume numbers and insert
-// nothing.
+// (those that end with an empty range delete).
 Status FillSequences(rocksdb::DB* db, uint64_t wanted) {
   constexpr uint64_t kBatch = 1000;
   for (uint64_t have; (have = db->GetLatestSequenceNumber()) < wanted;) {
-    rocksdb::WriteBatch batch;
-    for (uint64_t n = std::min(kBatch, wanted - have); n > 0; --n) {
-      Status s = batch.DeleteRange(rocksdb::Slice(), rocksdb::Slice());
-      if (!s.ok()) return s;
-    }
-    rocksdb::WriteOptions options;
-    options.disableWAL = true;
-    Status s = db->Write(options, &batch);
+    Status s = WriteToGeneration(
+        db, BatchOfNothing(static_cast<uint32_t>(std::min(kBatch, wanted - have))));
     if (!s.ok()) return s;
     if (db->GetLatestSequenceNumber() <= have) {
       return Status::Corruption("generation: sequence number " + std::to_string(have) +
@@ -46,7 +53,7 @@ Status FillSequences(rocksdb::DB* db, uint64_t wanted) {
 
 Status CheckComparators(const GenerationSource& source, const ImageCut& cut) {
   for (const ManifestState::ColumnFamily& family : cut.column_families) {
-    const rocksdb::ColumnFamilyOptions& options = source.OptionsOf(family.name);
+    const rocksdb::ColumnFamilyOptions& options = source.column_families.OptionsOf(family.name);
     if (!family.comparator.empty() && family.comparator != options.comparator->Name()) {
       return Status::InvalidArgument("column family \"" + family.name + "\": comparator is " +
                                      options.comparator->Name() + ", the leader's is " +
@@ -57,12 +64,6 @@ Status CheckComparators(const GenerationSource& source, const ImageCut& cut) {
 }
 
 }  // namespace
-
-const rocksdb::ColumnFamilyOptions& GenerationSource::OptionsOf(const std::string& name) const {
-  auto it = std::find_if(column_families.begin(), column_families.end(),
-                         [&](const ColumnFamilyDescriptor& d) { return d.name == name; });
-  return it == column_families.end() ? other_column_families : it->options;
-}
 
 Status WriteToGeneration(rocksdb::DB* db, std::string batch) {
   rocksdb::WriteOptions options;
@@ -86,8 +87,8 @@ Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint6
 
   std::vector<ColumnFamilyDescriptor> descriptors;
   for (const ManifestState::ColumnFamily& family : cut.column_families) {
-    descriptors.emplace_back(family.name,
-                             GenerationColumnFamilyOptions(source.OptionsOf(family.name)));
+    descriptors.emplace_back(
+        family.name, GenerationColumnFamilyOptions(source.column_families.OptionsOf(family.name)));
     generation.column_families.emplace_back(family.name, family.id);
   }
   std::vector<ColumnFamilyHandle*> handles;
@@ -101,6 +102,10 @@ Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint6
     const size_t slot = source.slots->SlotOf(handle->GetID());
     if (generation.handles.size() <= slot) generation.handles.resize(slot + 1, nullptr);
     generation.handles[slot] = handle;
+    uint64_t blob_files = 0;
+    generation.has_blobs |=
+        db->GetIntProperty(handle, rocksdb::DB::Properties::kNumBlobFiles, &blob_files) &&
+        blob_files > 0;
   }
 
   const uint64_t recovered = db->GetLatestSequenceNumber();

@@ -17,6 +17,7 @@
 #include "lib/follower/generation.h"
 #include "lib/follower/image.h"
 #include "lib/follower/object_map.h"
+#include "lib/follower/option_match.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
 
@@ -26,12 +27,9 @@ namespace slipstream {
 struct GenerationSource {
   std::string database;
   rocksdb::DBOptions db_options;
-  std::vector<rocksdb::ColumnFamilyDescriptor> column_families;
-  rocksdb::ColumnFamilyOptions other_column_families;
+  HostColumnFamilies column_families;
   std::shared_ptr<ObjectPool> pool;
   ColumnFamilySlots* slots = nullptr;
-
-  const rocksdb::ColumnFamilyOptions& OptionsOf(const std::string& name) const;
 };
 
 // Writes a joined batch to a generation; its entries get the sequence numbers that follow.

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "rocksdb/env.h"
+#include "rocksdb/merge_operator.h"
 #include "slipstream/replay_memtable.h"
 
 namespace slipstream {
@@ -15,6 +16,17 @@ class SilentLogger : public rocksdb::Logger {
   SilentLogger() : Logger(rocksdb::InfoLogLevel::HEADER_LEVEL) {}
   using Logger::Logv;
   void Logv(const char*, va_list) override {}
+};
+
+// In place of an operator that the host did not give. Without one, RocksDB 7.8 asserts that there
+// is one when it reads an operand from a file (GetContext::SaveValue); with this one, which never
+// succeeds, the reads of such keys fail, and no others.
+class NoMergeOperator : public rocksdb::MergeOperator {
+ public:
+  bool FullMergeV2(const MergeOperationInput&, MergeOperationOutput*) const override {
+    return false;
+  }
+  const char* Name() const override { return kNoMergeOperatorName; }
 };
 
 }  // namespace
@@ -45,7 +57,8 @@ rocksdb::DBOptions GenerationDBOptions(const rocksdb::DBOptions& host, uint32_t 
   o.stats_dump_period_sec = 0;
   o.stats_persist_period_sec = 0;
   o.persist_stats_to_disk = false;
-  o.skip_stats_update_on_db_open = true;
+  // Estimates of numbers of keys are made from a few tables, which are opened anyway.
+  o.skip_stats_update_on_db_open = false;
   // The sizes are compared with what the stream said, without touching the storage.
   o.skip_checking_sst_file_sizes_on_db_open = false;
   o.max_file_opening_threads = 1;
@@ -91,8 +104,12 @@ rocksdb::ColumnFamilyOptions GenerationColumnFamilyOptions(
   o.inplace_update_support = false;
   o.max_successive_merges = 0;
   o.disable_auto_compactions = true;
+  // Tables lie where the leader's options have put them.
+  o.compaction_style = rocksdb::kCompactionStyleLevel;
+  o.num_levels = std::max(o.num_levels, rocksdb::ColumnFamilyOptions().num_levels);
   o.ttl = 0;
   o.periodic_compaction_seconds = 0;
+  if (o.merge_operator == nullptr) o.merge_operator = std::make_shared<NoMergeOperator>();
   o.compaction_filter = nullptr;
   o.compaction_filter_factory = nullptr;
   o.enable_blob_garbage_collection = false;

@@ -6,6 +6,9 @@
 
 namespace slipstream {
 
+// Name of the merge operator that stands in where the host gave none.
+inline constexpr char kNoMergeOperatorName[] = "slipstream.NoMergeOperator";
+
 rocksdb::DBOptions GenerationDBOptions(const rocksdb::DBOptions& host, uint32_t wal_recovery_mode,
                                        rocksdb::Env* env);
 rocksdb::ColumnFamilyOptions GenerationColumnFamilyOptions(

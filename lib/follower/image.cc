@@ -120,6 +120,8 @@ Status Image::Apply(const Frame& frame, const RecordSink& sink, Effect* effect) 
       // generation cut in between keeps the file on the storage.
       effect->manifest_moved = true;
       return Status::OK();
+    case FrameType::kColumnFamily:  // of no consequence for the log files
+      return Status::OK();
     case FrameType::kUnspecified:
       break;
   }

@@ -12,8 +12,8 @@
 #include "lib/leader/reclaimer.h"
 #include "lib/leader/recovery_watch.h"
 #include "lib/leader/replicable_options.h"
+#include "rocksdb/comparator.h"
 #include "rocksdb/env.h"
-#include "rocksdb/merge_operator.h"
 
 namespace slipstream {
 namespace {
@@ -36,11 +36,6 @@ Status Expect(bool ok, const std::string& field, const std::string& value,
 std::string WithoutTrailingSlashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
-}
-
-ColumnFamilyInfo InfoOf(const std::string& name, const rocksdb::ColumnFamilyOptions& options) {
-  return {name, options.comparator->Name(),
-          options.merge_operator != nullptr ? options.merge_operator->Name() : ""};
 }
 
 class LeaderImpl : public Leader {
@@ -81,6 +76,10 @@ class LeaderImpl : public Leader {
 
  private:
   Status LockDirectory(bool create);
+  void KnowComparator(ColumnFamilyHandle* handle) {
+    const rocksdb::Comparator* comparator = handle->GetComparator();
+    log_->KnowComparator(comparator->Name(), static_cast<uint32_t>(comparator->timestamp_size()));
+  }
 
   const LeaderOptions options_;
   const std::string path_;
@@ -210,14 +209,10 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
     s = recovery_watch_->Result(&welcome.recovered_transactions);
     if (!s.ok()) return s;
   }
-  bool has_default = false;
-  for (ColumnFamilyHandle* handle : handles) {
-    has_default |= handle->GetID() == 0;
-    welcome.column_families.push_back(InfoOf(handle->GetName(), db->GetOptions(handle)));
-  }
-  if (!has_default) {
-    welcome.column_families.push_back(InfoOf(rocksdb::kDefaultColumnFamilyName, db->GetOptions()));
-  }
+  // The names that followers compare come from the OPTIONS file, which RocksDB writes anew with
+  // each change of the column families; the sizes of timestamps do not stand there.
+  KnowComparator(db->DefaultColumnFamily());
+  for (ColumnFamilyHandle* handle : handles) KnowComparator(handle);
 
   server_ = options_.server;
   if (server_ == nullptr) {

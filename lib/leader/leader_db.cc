@@ -1,6 +1,7 @@
 #include "lib/leader/leader_db.h"
 
 #include "rocksdb/utilities/stackable_db.h"
+#include "rocksdb/write_batch.h"
 
 namespace slipstream {
 namespace {
@@ -77,6 +78,24 @@ class LeaderDB : public rocksdb::StackableDB {
   Status Write(const WriteOptions& options, rocksdb::WriteBatch* updates) override {
     Status s = CheckWrite(options);
     return s.ok() ? db_->Write(options, updates) : s;
+  }
+
+  // The imported files bring sequence numbers of their own, and RocksDB raises its last one to
+  // theirs in memory alone: neither a WAL record nor the manifest says so. A record without entries
+  // says it, to followers and to a recovery.
+  Status CreateColumnFamilyWithImport(const rocksdb::ColumnFamilyOptions& options,
+                                      const std::string& name,
+                                      const rocksdb::ImportColumnFamilyOptions& import_options,
+                                      const rocksdb::ExportImportFilesMetaData& metadata,
+                                      ColumnFamilyHandle** handle) override {
+    Status s = db_->CreateColumnFamilyWithImport(options, name, import_options, metadata, handle);
+    if (!s.ok()) return s;
+    rocksdb::WriteBatch batch;
+    s = batch.PutLogData("slipstream: import");
+    if (s.ok()) s = db_->Write(WriteOptions(), &batch);
+    // The column family is there; should the record fail, it shows on followers with the next one.
+    s.PermitUncheckedError();
+    return Status::OK();
   }
 
   using StackableDB::IngestExternalFile;

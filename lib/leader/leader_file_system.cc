@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "lib/core/object_name.h"
+#include "lib/core/options_file.h"
 #include "lib/storage/object_file.h"
 
 namespace slipstream {
@@ -491,8 +492,16 @@ IOStatus LeaderFileSystem::RenameFile(const std::string& from, const std::string
   IOStatus s = target()->RenameFile(from, to, options, dbg);
   if (!s.ok()) return s;
   if (manifest != 0) parts_.log->SetCurrent(manifest);
+  if (IsOptionsFileName(to) && DirectoryOf(to) == parts_.db_directory) ReadOptionsFile(to);
   if (IsLog(source)) parts_.log->RemoveFile(LogId(source));  // moved into the archive
   return s;
+}
+
+void LeaderFileSystem::ReadOptionsFile(const std::string& path) {
+  std::string content;
+  // Followers find out for themselves what they are not told.
+  if (!rocksdb::ReadFileToString(target(), path, &content).ok()) return;
+  parts_.log->SetColumnFamilies(ParseOptionsFile(content));
 }
 
 IOStatus LeaderFileSystem::LinkFile(const std::string& from, const std::string& to,

@@ -103,6 +103,8 @@ class LeaderFileSystem : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus NewObject(const FileName& name,
                               std::unique_ptr<rocksdb::FSWritableFile>* result);
   rocksdb::IOStatus RemoveObject(const FileName& name);
+  // Tells the log of the column families that RocksDB has written down.
+  void ReadOptionsFile(const std::string& path);
   rocksdb::Status ImportObject(const std::string& path, const FileName& name);
 
   const Parts parts_;

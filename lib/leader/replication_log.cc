@@ -196,6 +196,67 @@ void ReplicationLog::AddObject(const ObjectInfo& object) {
   }
 }
 
+void ReplicationLog::SetColumnFamiliesLocked(std::vector<ColumnFamilyInfo> families) {
+  std::map<std::string, ColumnFamilyInfo> now;
+  for (ColumnFamilyInfo& family : families) {
+    auto size = timestamp_sizes_.find(family.comparator);
+    if (size != timestamp_sizes_.end()) family.timestamp_size = size->second;
+    const std::string payload = EncodeColumnFamilyInfo(family);
+    // One whose names are that long is left for the follower to find out about.
+    if (payload.size() > kMaxFramePayload) continue;
+    auto before = column_families_.find(family.name);
+    if (broken_.ok() && (before == column_families_.end() || before->second != family)) {
+      AppendFrameLocked({FrameType::kColumnFamily, FrameFile::kManifest, 0, 0, payload});
+    }
+    std::string name = family.name;
+    now.emplace(std::move(name), std::move(family));
+  }
+  column_families_ = std::move(now);
+}
+
+void ReplicationLog::SetColumnFamilies(std::vector<ColumnFamilyInfo> families) {
+  bool forward;
+  {
+    absl::MutexLock lock(&mutex_);
+    forward = successor_ != nullptr;
+    if (!forward) SetColumnFamiliesLocked(std::move(families));
+  }
+  if (forward) {
+    successor()->SetColumnFamilies(std::move(families));
+  } else {
+    Publish();
+  }
+}
+
+void ReplicationLog::KnowComparator(const std::string& name, uint32_t timestamp_size) {
+  bool forward;
+  {
+    absl::MutexLock lock(&mutex_);
+    forward = successor_ != nullptr;
+    if (!forward) {
+      timestamp_sizes_[name] = timestamp_size;
+      SetColumnFamiliesLocked(ColumnFamiliesLocked());
+    }
+  }
+  if (forward) {
+    successor()->KnowComparator(name, timestamp_size);
+  } else {
+    Publish();
+  }
+}
+
+std::vector<ColumnFamilyInfo> ReplicationLog::ColumnFamiliesLocked() const {
+  std::vector<ColumnFamilyInfo> families;
+  families.reserve(column_families_.size());
+  for (const auto& [name, family] : column_families_) families.push_back(family);
+  return families;
+}
+
+std::vector<ColumnFamilyInfo> ReplicationLog::column_families() const {
+  absl::MutexLock lock(&mutex_);
+  return ColumnFamiliesLocked();
+}
+
 Position ReplicationLog::RemoveObject(uint64_t number) {
   Position after{epoch_, 0, 0};
   bool forward;
@@ -319,6 +380,8 @@ std::shared_ptr<ReplicationLog> ReplicationLog::Succeed(uint64_t epoch,
     next->objects_ = std::move(objects_);
     next->current_manifest_ = current_manifest_;
     next->newest_recovered_wal_ = newest_recovered_wal_;
+    next->column_families_ = column_families_;
+    next->timestamp_sizes_ = timestamp_sizes_;
   }
   files_.clear();
   objects_.clear();
@@ -374,6 +437,7 @@ ImageSnapshot ReplicationLog::Snapshot() const {
   for (const auto& [id, file] : files_) snapshot.files.push_back(file);
   snapshot.objects.reserve(objects_.size());
   for (const auto& [number, object] : objects_) snapshot.objects.push_back(object);
+  snapshot.column_families = ColumnFamiliesLocked();
   return snapshot;
 }
 

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -43,6 +44,7 @@ struct ImageSnapshot {
   uint64_t current_manifest = 0;
   std::vector<TappedLogFile> files;
   std::vector<ObjectInfo> objects;
+  std::vector<ColumnFamilyInfo> column_families;
 };
 
 // Threads: all methods from any thread. The appending ones are called in RocksDB's write thread:
@@ -70,6 +72,12 @@ class ReplicationLog {
   void RemoveFile(const LogFileId& id);
   void SetCurrent(uint64_t manifest);
   void AddObject(const ObjectInfo& object);
+  // The column families are these now. Their sizes of timestamps follow from what is known of their
+  // comparators. What is new or has changed is recorded.
+  void SetColumnFamilies(std::vector<ColumnFamilyInfo> families);
+  // Every comparator named so has timestamps of so many bytes.
+  void KnowComparator(const std::string& name, uint32_t timestamp_size);
+  std::vector<ColumnFamilyInfo> column_families() const;
   // Returns the position behind the removal's frame; after a break one of offset UINT64_MAX, which
   // no cut of this epoch reaches.
   Position RemoveObject(uint64_t number);
@@ -130,6 +138,9 @@ class ReplicationLog {
   bool CanSucceedLocked(uint64_t oldest_needed_wal) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Calls the handler, if there was a break that it was not called for.
   void HandleBreak();
+  void SetColumnFamiliesLocked(std::vector<ColumnFamilyInfo> families)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<ColumnFamilyInfo> ColumnFamiliesLocked() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void Publish();
 
   const uint64_t epoch_;
@@ -144,6 +155,8 @@ class ReplicationLog {
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<LogFileId, TappedLogFile> files_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, ObjectInfo> objects_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, ColumnFamilyInfo> column_families_ ABSL_GUARDED_BY(mutex_);  // by name
+  std::map<std::string, uint32_t> timestamp_sizes_ ABSL_GUARDED_BY(mutex_);  // by comparator
   uint64_t current_manifest_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t newest_recovered_wal_ ABSL_GUARDED_BY(mutex_) = 0;
   rocksdb::Status broken_ ABSL_GUARDED_BY(mutex_);

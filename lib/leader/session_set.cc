@@ -62,8 +62,10 @@ std::shared_ptr<LeaderSession> SessionSet::Accept(const Hello& hello, const std:
                                                   Status* status) {
   *status = Check(hello);
   if (!status->ok()) return nullptr;
+  Welcome welcome = welcome_;
+  welcome.column_families = context_->log->column_families();
   auto session =
-      std::make_shared<StreamSession>(context_, std::move(stream), hello, peer, welcome_);
+      std::make_shared<StreamSession>(context_, std::move(stream), hello, peer, std::move(welcome));
   // After the pin is registered: what is deleted from here on is not needed.
   if (CanResume(hello)) {
     session->Resume(hello);

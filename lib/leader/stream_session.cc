@@ -1,6 +1,7 @@
 #include "lib/leader/stream_session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lib/core/coding.h"
 #include "lib/host/steady_clock.h"
@@ -165,6 +166,10 @@ bool StreamSession::SendImageFiles() {
 
 bool StreamSession::SendImageObjects() {
   std::string frames;
+  for (const ColumnFamilyInfo& family : std::exchange(image_.column_families, {})) {
+    const std::string payload = EncodeColumnFamilyInfo(family);
+    AppendFrame({FrameType::kColumnFamily, FrameFile::kManifest, 0, 0, payload}, &frames);
+  }
   while (object_ < image_.objects.size() && frames.size() + 64 <= kMessageBytes) {
     const ObjectInfo& o = image_.objects[object_++];
     char epoch[8];

@@ -104,6 +104,7 @@ void ToProto(const Welcome& from, v1::Welcome* to) {
     c->set_name(cf.name);
     c->set_comparator(cf.comparator);
     c->set_merge_operator(cf.merge_operator);
+    if (cf.timestamp_size) c->set_timestamp_size(*cf.timestamp_size);
   }
   for (const EpochStart& epoch : from.epochs) {
     v1::EpochStart* e = to->add_epochs();
@@ -126,7 +127,11 @@ Welcome FromProto(const v1::Welcome& from) {
     to.recovered_transactions.push_back({t.name(), t.wal(), t.crc32c()});
   }
   for (const v1::ColumnFamily& c : from.column_families()) {
-    to.column_families.push_back({c.name(), c.comparator(), c.merge_operator()});
+    ColumnFamilyInfo& info = to.column_families.emplace_back();
+    info.name = c.name();
+    info.comparator = c.comparator();
+    info.merge_operator = c.merge_operator();
+    if (c.has_timestamp_size()) info.timestamp_size = c.timestamp_size();
   }
   for (const v1::EpochStart& e : from.epochs()) to.epochs.push_back({e.epoch(), e.sequence()});
   return to;

@@ -89,18 +89,20 @@ rocksdb::DBOptions LocalCluster::db_options() {
   return options;
 }
 
-LocalLeader LocalCluster::StartLeader(const LeaderOptions& options,
-                                      const rocksdb::DBOptions& db_options) const {
+LocalLeader LocalCluster::StartLeader(
+    const LeaderOptions& options, const rocksdb::DBOptions& db_options,
+    const std::vector<rocksdb::ColumnFamilyDescriptor>& families) const {
   LocalLeader leader;
-  RequireOk(Leader::Open(options, db_options, leader_path(), TestColumnFamilies(), &leader.families,
-                         &leader.leader));
+  RequireOk(
+      Leader::Open(options, db_options, leader_path(), families, &leader.families, &leader.leader));
   return leader;
 }
 
-LocalFollower LocalCluster::StartFollower(const FollowerOptions& options) const {
+LocalFollower LocalCluster::StartFollower(
+    const FollowerOptions& options, const rocksdb::DBOptions& db_options,
+    const std::vector<rocksdb::ColumnFamilyDescriptor>& families) const {
   LocalFollower follower;
-  RequireOk(Follower::Open(options, rocksdb::DBOptions(), TestColumnFamilies(), &follower.families,
-                           &follower.follower));
+  RequireOk(Follower::Open(options, db_options, families, &follower.families, &follower.follower));
   return follower;
 }
 

@@ -61,11 +61,15 @@ class LocalCluster {
   static rocksdb::DBOptions db_options();
 
   LocalLeader StartLeader() const { return StartLeader(leader_options(), db_options()); }
-  LocalLeader StartLeader(const LeaderOptions& options, const rocksdb::DBOptions& db_options) const;
+  LocalLeader StartLeader(
+      const LeaderOptions& options, const rocksdb::DBOptions& db_options,
+      const std::vector<rocksdb::ColumnFamilyDescriptor>& families = TestColumnFamilies()) const;
   LocalFollower StartFollower(const LocalLeader& leader) const {
     return StartFollower(follower_options(leader.leader->port()));
   }
-  LocalFollower StartFollower(const FollowerOptions& options) const;
+  LocalFollower StartFollower(
+      const FollowerOptions& options, const rocksdb::DBOptions& db_options = rocksdb::DBOptions(),
+      const std::vector<rocksdb::ColumnFamilyDescriptor>& families = TestColumnFamilies()) const;
 
   std::string leader_path() const { return directory_.path("leader"); }
   const TemporaryDirectory& directory() const { return directory_; }

@@ -32,6 +32,17 @@ class ApplierRig {
       std::lock_guard<std::mutex> lock(mutex_);
       resets_.push_back(r);
     };
+    applier_options.on_column_families_changed = [this](const auto& changes) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      for (const ColumnFamilyChange& c : changes) {
+        family_changes_ += (c.dropped ? "-" : "+") + c.name + " " + std::to_string(c.id) + " ";
+      }
+    };
+    applier_options.check_column_family = [this](const ColumnFamilyInfo& info) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      return info.name == refused_family_ ? rocksdb::Status::InvalidArgument(info.name)
+                                          : rocksdb::Status::OK();
+    };
     applier_ =
         std::make_unique<Applier>(std::move(applier_options), parts_.source, &queue_, &generations_,
                                   &progress_, [this](const rocksdb::Status& s) { OnError(s); });
@@ -143,6 +154,15 @@ class ApplierRig {
     std::lock_guard<std::mutex> lock(mutex_);
     return resets_;
   }
+  // "+name id -name id " since the last call.
+  std::string family_changes() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return std::exchange(family_changes_, {});
+  }
+  void RefuseColumnFamily(const std::string& name) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    refused_family_ = name;
+  }
   FollowerStats stats() const {
     FollowerStats stats;
     progress_.Fill(&stats);
@@ -169,6 +189,8 @@ class ApplierRig {
   std::condition_variable changed_;
   std::vector<rocksdb::Status> errors_;
   std::vector<HistoryReset> resets_;
+  std::string family_changes_;
+  std::string refused_family_;
   std::unique_ptr<Applier> applier_;
 };
 

@@ -139,6 +139,53 @@ TEST_CASE("applier: a new column family is shown with the position that covers i
   REQUIRE(p.rig.Show().families.at("new").size() == 1);
 }
 
+TEST_CASE("applier: column families that come and go are told before the position covers them",
+          "[unit]") {
+  Pair p;
+  p.rig.Connect(p.leader);
+  p.CheckEqual();
+  REQUIRE(p.rig.family_changes().empty());
+  rocksdb::ColumnFamilyHandle* handle = nullptr;
+  RequireOk(p.leader.db()->CreateColumnFamily(BusyOptions(), "new", &handle));
+  const uint32_t first = handle->GetID();
+  p.rig.SendNew(*p.leader.log(), 1);
+  p.rig.WaitUntilShown(1);
+  REQUIRE(p.rig.family_changes() == "+new " + std::to_string(first) + " ");
+  // One barrier each.
+  RequireOk(p.leader.db()->DropColumnFamily(handle));
+  RequireOk(p.leader.db()->DestroyColumnFamilyHandle(handle));
+  RequireOk(p.leader.db()->CreateColumnFamily(BusyOptions(), "new", &handle));
+  const uint32_t second = handle->GetID();
+  p.leader.handles.push_back(handle);
+  p.rig.SendNew(*p.leader.log(), 1);
+  p.rig.WaitUntilShown(1);
+  REQUIRE(p.rig.family_changes() ==
+          "-new " + std::to_string(first) + " +new " + std::to_string(second) + " ");
+  p.Put("key", "value");
+  p.CheckEqual();
+  REQUIRE(p.rig.family_changes().empty());
+}
+
+TEST_CASE("applier: options of a column family that do not fit are an error, and reads go on",
+          "[unit]") {
+  Pair p;
+  p.Put("key", "value");
+  p.rig.Connect(p.leader);
+  p.CheckEqual();
+  p.rig.RefuseColumnFamily("strange");
+  rocksdb::ColumnFamilyHandle* handle = nullptr;
+  RequireOk(p.leader.db()->CreateColumnFamily(BusyOptions(), "strange", &handle));
+  p.leader.handles.push_back(handle);
+  RequireOk(p.leader.db()->Put({}, handle, "key", "never shown"));
+  p.rig.SendNew(*p.leader.log(), 1);
+  const Status s = p.rig.WaitForError();
+  REQUIRE(s.IsInvalidArgument());
+  REQUIRE(s.ToString().find("strange") != std::string::npos);
+  REQUIRE(p.rig.Show().families.at("default").at("key") == "=value;");
+  const DatabaseState state = p.rig.Show();
+  REQUIRE((state.families.count("strange") == 0 || state.families.at("strange").empty()));
+}
+
 TEST_CASE("applier: writes before a barrier do not bring its position forward", "[unit]") {
   Pair p;
   p.rig.Connect(p.leader);

@@ -47,6 +47,7 @@ TEST_CASE("frame: what is encoded is decoded", "[unit]") {
       {FrameType::kCurrentSet, FrameFile::kManifest, 1 << 20, 0, Slice()},
       {FrameType::kObjectAdded, FrameFile::kTable, 9, 1ull << 40, eight},
       {FrameType::kObjectRemoved, FrameFile::kBlob, 3, 0, Slice()},
+      {FrameType::kColumnFamily, FrameFile::kManifest, 0, 0, "names"},
   };
   std::string bytes;
   for (const Frame& frame : frames) {
@@ -114,16 +115,16 @@ TEST_CASE("frame: an oversized payload is refused before it is read", "[unit]") 
 
 TEST_CASE("frame: unknown types and files are refused", "[unit]") {
   const std::string bytes = Encoded({FrameType::kLogAppend, FrameFile::kWal, 12, 34, "payload"});
-  for (const int type : {0, 6, 7, 128, 255})
+  for (const int type : {0, 7, 8, 128, 255})
     RequireRefused(Altered(bytes, 8, static_cast<char>(type)));
   for (const int file : {0, 5, 6, 128, 255})
     RequireRefused(Altered(bytes, 9, static_cast<char>(file)));
   Slice input;
   Frame frame;
-  const std::string good = Altered(bytes, 8, 5);
+  const std::string good = Altered(bytes, 8, 6);
   input = good;
   REQUIRE(DecodeFrame(&input, &frame).ok());
-  REQUIRE(frame.type == FrameType::kObjectRemoved);
+  REQUIRE(frame.type == FrameType::kColumnFamily);
 }
 
 TEST_CASE("frame: bytes that are zero hold no frame", "[unit]") {

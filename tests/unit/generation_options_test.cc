@@ -91,7 +91,7 @@ TEST_CASE("generation_options: what would make a generation write by itself is o
   CHECK(o.stats_dump_period_sec == 0);
   CHECK(o.stats_persist_period_sec == 0);
   CHECK_FALSE(o.persist_stats_to_disk);
-  CHECK(o.skip_stats_update_on_db_open);
+  CHECK_FALSE(o.skip_stats_update_on_db_open);
   CHECK(o.max_file_opening_threads == 1);
   CHECK(o.max_open_files > 0);
   CHECK_FALSE(o.allow_concurrent_memtable_write);
@@ -149,7 +149,7 @@ TEST_CASE("generation_options: what readers see stays the host's", "[unit]") {
   CHECK(cf.comparator == host.comparator);
   CHECK(cf.merge_operator == host.merge_operator);
   CHECK(cf.table_factory == host.table_factory);
-  CHECK(cf.num_levels == 5);
+  CHECK(cf.num_levels >= 7);
   CHECK(GenerationDBOptions(host, 2, rocksdb::Env::Default()).max_open_files == 77);
 }
 
@@ -165,6 +165,12 @@ TEST_CASE("generation_options: the memtable is ours unless the host chose one", 
   CHECK(GenerationColumnFamilyOptions(host).memtable_factory == host.memtable_factory);
   host.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();
   CHECK(GenerationColumnFamilyOptions(host).memtable_factory == host.memtable_factory);
+}
+
+TEST_CASE("generation_options: without a merge operator there is one that fails", "[unit]") {
+  const rocksdb::ColumnFamilyOptions cf = GenerationColumnFamilyOptions({});
+  REQUIRE(cf.merge_operator != nullptr);
+  CHECK(cf.merge_operator->Name() == std::string(kNoMergeOperatorName));
 }
 
 // Opens a generation over a leader that has `tables` files in level 0.

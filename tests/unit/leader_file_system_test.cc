@@ -489,6 +489,22 @@ TEST_CASE("leader_file_system: WALs in a directory of their own are in the log",
   REQUIRE(std::filesystem::exists(wal_path + "/" + WalName(wal->id.number)));
 }
 
+TEST_CASE("leader_file_system: column families are told before they can be written to", "[unit]") {
+  Flushed f;
+  const auto names = [&] {
+    std::string all;
+    for (const ColumnFamilyInfo& info : f.leader.log()->column_families()) all += info.name + " ";
+    return all;
+  };
+  REQUIRE(names() == "default ");
+  rocksdb::ColumnFamilyHandle* handle = nullptr;
+  RequireOk(f.leader.db()->CreateColumnFamily(ScratchOptions(), "new", &handle));
+  REQUIRE(names() == "default new ");
+  RequireOk(f.leader.db()->DropColumnFamily(handle));
+  RequireOk(f.leader.db()->DestroyColumnFamilyHandle(handle));
+  REQUIRE(names() == "default ");
+}
+
 TEST_CASE("leader_file_system: a WAL that is archived leaves the log", "[unit]") {
   ScratchDirectory directory;
   TappedLeader leader(directory.path(), std::make_shared<MemoryStorage>());

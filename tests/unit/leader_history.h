@@ -275,8 +275,7 @@ struct FollowerParts {
                          const rocksdb::Options& options = BusyOptions()) {
     source.database = kTestDatabase;
     source.db_options = options;
-    source.column_families = {{rocksdb::kDefaultColumnFamilyName, options}};
-    source.other_column_families = options;
+    source.column_families = {{{rocksdb::kDefaultColumnFamilyName, options}}, options};
     source.pool = std::make_shared<ObjectPool>(std::move(storage), kTestDatabase);
     source.slots = &slots;
   }

@@ -307,6 +307,48 @@ TEST_CASE("replication_log: a broken file is no part of the log that succeeds", 
   REQUIRE(log.Succeed(3, newer.number) == nullptr);
 }
 
+TEST_CASE("replication_log: column families are recorded when they are new or change", "[unit]") {
+  ReplicationLog log(1, 16 << 20);
+  const ColumnFamilyInfo plain{"default", "bytes", "", {}};
+  ColumnFamilyInfo changed{"b", "other", "add", {}};
+  const auto last_frames = [&](const ReplicationLog& of, uint64_t from) {
+    std::vector<SharedBytes> memory;
+    std::vector<ColumnFamilyInfo> infos;
+    for (const LoggedFrame& logged : FramesOf(of, from, &memory)) {
+      REQUIRE(logged.frame.type == FrameType::kColumnFamily);
+      RequireOk(DecodeColumnFamilyInfo(logged.frame.payload, &infos.emplace_back()));
+    }
+    return infos;
+  };
+  log.SetColumnFamilies({plain, changed});
+  REQUIRE(last_frames(log, 0) == std::vector<ColumnFamilyInfo>{plain, changed});
+  uint64_t end = log.end();
+  log.SetColumnFamilies({plain, changed});
+  REQUIRE(log.end() == end);
+  changed.merge_operator = "max";
+  log.SetColumnFamilies({plain, changed});
+  REQUIRE(last_frames(log, end) == std::vector<ColumnFamilyInfo>{changed});
+  // What is known of a comparator holds for all families that have it, now and later.
+  end = log.end();
+  log.KnowComparator("other", 8);
+  changed.timestamp_size = 8;
+  REQUIRE(last_frames(log, end) == std::vector<ColumnFamilyInfo>{changed});
+  // A drop makes no frame; the manifest tells of it.
+  end = log.end();
+  log.SetColumnFamilies({plain});
+  REQUIRE(log.end() == end);
+  REQUIRE(log.Snapshot().column_families == std::vector<ColumnFamilyInfo>{plain});
+  log.SetColumnFamilies({plain, {"c", "other", "", {}}});
+  REQUIRE(log.column_families().front() == ColumnFamilyInfo{"c", "other", "", 8});
+
+  log.Break(kWal, rocksdb::Status::IOError("disk"));
+  const auto next = log.Succeed(2, 0);
+  REQUIRE(next != nullptr);
+  REQUIRE(next->column_families() == log.column_families());
+  log.SetColumnFamilies({plain, {"d", "other", "", {}}});
+  REQUIRE(last_frames(*next, 0) == std::vector<ColumnFamilyInfo>{{"d", "other", "", 8}});
+}
+
 TEST_CASE("replication_log: a broken manifest is in the way as long as CURRENT names it",
           "[unit]") {
   ReplicationLog log(1, 16 << 20);
