@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/env.h"
 #include "slipstream/replay_memtable.h"
 
@@ -93,6 +94,12 @@ rocksdb::ColumnFamilyOptions GenerationColumnFamilyOptions(
   o.disable_auto_compactions = true;
   o.ttl = 0;
   o.periodic_compaction_seconds = 0;
+  // Nothing is flushed or compacted, so no task has to record when sequence numbers were used.
+  o.preserve_internal_time_seconds = 0;
+  o.preclude_last_level_data_seconds = 0;
+#if SLIPSTREAM_ROCKSDB_9
+  o.memtable_max_range_deletions = 0;  // else RocksDB flushes at that number
+#endif
   o.compaction_filter = nullptr;
   o.compaction_filter_factory = nullptr;
   o.enable_blob_garbage_collection = false;
