@@ -9,7 +9,8 @@
 //   DB                       multi-column-family iterators and attribute groups, WaitForCompact,
 //                            ClipColumnFamily, imports of several column families,
 //                            EnableFileDeletions without `force`
-//   WriteBatch               TimedPut, and PutEntity with attribute groups
+//   WriteBatch               TimedPut, and PutEntity with attribute groups; a batch made of a WAL
+//                            record must hold no no-operation
 //   Iterator                 PrepareValue, and Refresh with a snapshot
 //   FileSystem               SupportedOps
 //   ColumnFamilyOptions      memtable_max_range_deletions
