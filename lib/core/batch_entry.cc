@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "lib/core/batch_gatherer.h"
 #include "lib/core/coding.h"
 
 namespace slipstream {
@@ -35,6 +36,9 @@ enum EntryType : unsigned char {
   kCommitWithTimestamp = 0x15,
   kEntity = 0x16,
   kFamilyEntity = 0x17,
+  // Of WriteBatch::TimedPut, which came after RocksDB 7.8.
+  kTimedValue = 0x18,
+  kFamilyTimedValue = 0x19,
 };
 
 // What follows the type byte.
@@ -59,12 +63,14 @@ Layout LayoutOf(unsigned char type) {
     case kRangeDeletion:
     case kBlobIndex:
     case kEntity:
+    case kTimedValue:
       return {Kind::kData, true, false, 2};
     case kFamilyValue:
     case kFamilyMerge:
     case kFamilyRangeDeletion:
     case kFamilyBlobIndex:
     case kFamilyEntity:
+    case kFamilyTimedValue:
       return {Kind::kData, true, true, 2};
     case kLogData:
       return {Kind::kComment, true, false, 1};
@@ -96,7 +102,7 @@ Status TakeBatchEntry(Slice* input, BatchEntry* entry) {
   const Layout layout = LayoutOf(type);
   if (!layout.known) {
     return Status::Corruption("write batch: entry of type " + std::to_string(type) +
-                              ", expected one that RocksDB 7.8 writes to a WAL");
+                              ", expected one that RocksDB writes to a WAL");
   }
   Slice rest(input->data() + 1, input->size() - 1);
   uint32_t family = 0;
@@ -115,6 +121,27 @@ Status TakeBatchEntry(Slice* input, BatchEntry* entry) {
   entry->name = marker ? last : Slice();
   *input = rest;
   return Status::OK();
+}
+
+Status LeaveOutNoOperations(Slice* record, std::string* buffer) {
+  BatchHeader header;
+  Status s = DecodeBatchHeader(*record, &header);
+  if (!s.ok()) return s;
+  Slice rest(record->data() + kBatchHeaderSize, record->size() - kBatchHeaderSize);
+  const char* kept = record->data();  // where the next piece that is taken over begins
+  buffer->clear();
+  while (!rest.empty()) {
+    BatchEntry entry;
+    s = TakeBatchEntry(&rest, &entry);
+    if (!s.ok()) return s;
+    if (static_cast<unsigned char>(entry.bytes[0]) != kNoop) continue;
+    buffer->append(kept, static_cast<size_t>(entry.bytes.data() - kept));
+    kept = rest.data();
+  }
+  if (kept == record->data()) return s;
+  buffer->append(kept, static_cast<size_t>(record->data() + record->size() - kept));
+  *record = Slice(*buffer);
+  return s;
 }
 
 }  // namespace slipstream

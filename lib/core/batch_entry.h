@@ -2,6 +2,8 @@
 // Pure. Threads: any.
 #pragma once
 
+#include <string>
+
 #include "rocksdb/slice.h"
 #include "rocksdb/status.h"
 
@@ -31,5 +33,10 @@ struct BatchEntry {
 // Returns Corruption if the entry is cut off or of a type that is not known; `*input` is then left
 // as it was.
 [[nodiscard]] rocksdb::Status TakeBatchEntry(rocksdb::Slice* input, BatchEntry* entry);
+
+// Makes `*record`, a whole batch, the same without the no-operations that transactions leave in it.
+// If there are any, it then points into `*buffer`.
+// Returns Corruption if the batch cannot be read.
+[[nodiscard]] rocksdb::Status LeaveOutNoOperations(rocksdb::Slice* record, std::string* buffer);
 
 }  // namespace slipstream

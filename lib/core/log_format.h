@@ -29,13 +29,14 @@ enum class LogFragmentType : uint8_t {
   kFirst = 2,
   kMiddle = 3,
   kLast = 4,
-  // The types below belong to features that Slipstream refuses; they are known by name only.
+  // The types below, but for kUserDefinedTimestampSize, belong to features that Slipstream refuses;
+  // they are known by name only.
   kRecyclableFull = 5,
   kRecyclableFirst = 6,
   kRecyclableMiddle = 7,
   kRecyclableLast = 8,
   kSetCompression = 9,
-  // Written by later releases than 7.8.
+  // RocksDB 9.10 writes it before the first record of a column family with user-defined timestamps.
   kUserDefinedTimestampSize = 10,
   kRecyclableUserDefinedTimestampSize = 11,
 };

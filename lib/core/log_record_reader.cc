@@ -8,6 +8,7 @@
 
 #include "lib/core/coding.h"
 #include "lib/core/crc32c.h"
+#include "lib/core/rocksdb_release.h"
 
 namespace slipstream {
 namespace {
@@ -15,23 +16,36 @@ namespace {
 using rocksdb::Slice;
 using rocksdb::Status;
 
-constexpr uint8_t kMaxReadableType = static_cast<uint8_t>(LogFragmentType::kLast);
+constexpr uint8_t kMaxRecordType = static_cast<uint8_t>(LogFragmentType::kLast);
 
 // A buffer that a huge record has grown is given back; smaller ones are kept for the next record.
 constexpr size_t kKeptBufferBytes = size_t{256} << 10;
 
-// The checksum of a type byte alone, with which every fragment's checksum begins. These five values
-// are needed at each fragment, so they are computed by the compiler, bit by bit.
+// The checksum of a type byte alone, with which every fragment's checksum begins. Those of the
+// types up to kLast are needed at each fragment, so they are computed by the compiler, bit by bit.
 constexpr uint32_t CrcOfTypeByte(uint8_t type) {
   uint32_t state = 0xffffffffu ^ type;
   for (int bit = 0; bit < 8; ++bit) state = (state >> 1) ^ ((state & 1) * 0x82f63b78u);
   return ~state;
 }
 
-constexpr std::array<uint32_t, kMaxReadableType + 1> kTypeCrcs = {
+constexpr std::array<uint32_t, kMaxRecordType + 1> kTypeCrcs = {
     CrcOfTypeByte(0), CrcOfTypeByte(1), CrcOfTypeByte(2), CrcOfTypeByte(3), CrcOfTypeByte(4)};
 
-constexpr uint32_t TypeCrc(LogFragmentType type) { return kTypeCrcs[static_cast<uint8_t>(type)]; }
+uint32_t TypeCrc(LogFragmentType type) {
+  const auto number = static_cast<uint8_t>(type);
+  return number <= kMaxRecordType ? kTypeCrcs[number] : CrcOfTypeByte(number);
+}
+
+// A fragment that is whole by itself, stands between records and is not one: it says what RocksDB
+// needs to read the records behind it.
+bool IsAside(LogFragmentType type) {
+  return SLIPSTREAM_ROCKSDB_9 != 0 && type == LogFragmentType::kUserDefinedTimestampSize;
+}
+
+bool StartsRecord(LogFragmentType type) {
+  return type == LogFragmentType::kFull || type == LogFragmentType::kFirst;
+}
 
 std::string Hex(uint32_t value) {
   char text[16];
@@ -130,9 +144,7 @@ Status LogRecordReader::StartFragment(const Header& header, Slice* bytes, const 
 
   if (bytes->size() >= header.length) return TakeWholeFragment(header, bytes, sink);
 
-  if (header.type == LogFragmentType::kFull || header.type == LogFragmentType::kFirst) {
-    record_.clear();
-  }
+  if (StartsRecord(header.type) || IsAside(header.type)) record_.clear();
   in_fragment_ = true;
   fragment_ = header;
   payload_missing_ = header.length;
@@ -151,7 +163,7 @@ Status LogRecordReader::TakeWholeFragment(const Header& header, Slice* bytes, co
     in_record_ = false;
     return Deliver(payload, sink);
   }
-  if (header.type == LogFragmentType::kFirst) record_.clear();
+  if (header.type == LogFragmentType::kFirst || IsAside(header.type)) record_.clear();
   record_.append(payload.data(), payload.size());
   return EndBufferedFragment(header.type, sink);
 }
@@ -182,7 +194,12 @@ Status LogRecordReader::EndBufferedFragment(LogFragmentType type, const Sink& si
     return Status::OK();
   }
   in_record_ = false;
-  Status s = Deliver(Slice(record_), sink);
+  Status s;
+  if (IsAside(type)) {
+    record_boundary_ = offset_;
+  } else {
+    s = Deliver(Slice(record_), sink);
+  }
   if (record_.capacity() > kKeptBufferBytes) {
     std::string().swap(record_);
   } else {
@@ -199,7 +216,7 @@ Status LogRecordReader::Deliver(Slice record, const Sink& sink) {
 
 Status LogRecordReader::CheckHeader(const Header& header) const {
   const auto type = static_cast<unsigned>(header.type);
-  if (type == 0 || type > kMaxReadableType) {
+  if (type == 0 || (type > kMaxRecordType && !IsAside(header.type))) {
     if (const char* feature = RefusedFeature(header.type); feature != nullptr) {
       return Status::NotSupported("log " + file_name_, "fragment at offset " +
                                                            std::to_string(fragment_offset_) +
@@ -217,7 +234,7 @@ Status LogRecordReader::CheckHeader(const Header& header) const {
 }
 
 Status LogRecordReader::CheckOrder(LogFragmentType type) const {
-  const bool starts = type == LogFragmentType::kFull || type == LogFragmentType::kFirst;
+  const bool starts = StartsRecord(type) || IsAside(type);
   if (starts == !in_record_) return Status::OK();
   // Old writers could leave an empty kFirst at a block's end and start over in the next block.
   if (starts && record_.empty()) return Status::OK();

@@ -65,8 +65,9 @@ class LogRecordReader {
   //
   // Returns OK            all bytes were taken; the last record may still be incomplete.
   //         Corruption    a checksum, a length, a type or the order of the fragments is wrong.
-  //         NotSupported  a fragment of a recycled or compressed log, or one with timestamp sizes:
-  //                       the leader must not use that feature.
+  //         NotSupported  a fragment of a recycled or compressed log: the leader must not use that
+  //                       feature. With RocksDB 7.8 also one with timestamp sizes, which that does
+  //                       not know; with 9.10 it is checked and passed over.
   //         other         what `sink` returned; the record that it refused counts as not read.
   // An error is sticky: every later call returns it again and calls no sink.
   [[nodiscard]] rocksdb::Status Feed(rocksdb::Slice bytes, const Sink& sink);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/core/batch_entry.h"
 #include "lib/core/frame.h"
+#include "lib/core/rocksdb_release.h"
 #include "lib/host/steady_clock.h"
 #include "lib/host/thread_name.h"
 
@@ -252,8 +254,14 @@ Status Applier::CheckColumnFamilyFrame(const Frame& frame) const {
 }
 
 Status Applier::AddRecord(Slice record) {
+  Status s;
+  if (SLIPSTREAM_ROCKSDB_9 && welcome_.two_phase_commit) {
+    // Its Write looks for range deletes, and aborts if it finds a no-operation on its way.
+    s = LeaveOutNoOperations(&record, &record_buffer_);
+    if (!s.ok()) return s;
+  }
   BatchHeader header;
-  Status s = DecodeBatchHeader(record, &header);
+  s = DecodeBatchHeader(record, &header);
   if (!s.ok()) return s;
   switch (gatherer_.Add(header, record)) {
     case BatchGatherer::Result::kAdded:

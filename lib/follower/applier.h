@@ -93,6 +93,7 @@ class Applier {
   std::unique_ptr<Image> image_;    // at the position that was applied last
   std::unique_ptr<Image> staging_;  // an image that is being received
   BatchGatherer gatherer_;
+  std::string record_buffer_;
   bool failed_ = false;          // until the next stream
   bool rebuild_needed_ = false;  // at the end of the present frame
   bool fresh_needed_ = false;    // the image cannot be continued

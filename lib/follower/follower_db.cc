@@ -17,32 +17,6 @@ using rocksdb::ReadOptions;
 
 namespace {
 
-rocksdb::Status TailingIsRefused() {
-  return rocksdb::Status::NotSupported(
-      "ReadOptions::tailing: this database is a follower; call Refresh() on an ordinary iterator");
-}
-
-void HoldGenerations(const FollowerRead& read, PinnableSlice* values, size_t n) {
-  for (size_t i = 0; i < n; ++i) {
-    if (values[i].IsPinned()) HoldGeneration(read.Share(), &values[i]);
-  }
-}
-
-// Copies an entity, so that nothing in the copy points into a generation: PinnableWideColumns takes
-// no cleanup that could hold one. It does not give its bytes either, but the values stand at their
-// end in the order of the columns, so they end where the last value does.
-rocksdb::Status CopyEntity(const PinnableWideColumns& from, PinnableWideColumns* to) {
-  const rocksdb::WideColumns& columns = from.columns();
-  if (columns.empty()) return rocksdb::Status::OK();
-  const rocksdb::Slice& last = columns.back().value();
-  const size_t size = from.serialized_size();
-  const rocksdb::Slice bytes(last.data() + last.size() - size, size);
-  // A plain value is shown as one column without a header before it.
-  if (columns.size() > 1 || last.size() != size) return to->SetWideColumnValue(bytes);
-  to->SetPlainValue(bytes);
-  return rocksdb::Status::OK();
-}
-
 // What GetEntity would find, if it is one value without a name. RocksDB 7.8 crashes in GetEntity on
 // merge operands without a base value (Version::Get has no string for the result), and returns the
 // place of a blob for its value; its iterators do neither.
@@ -78,17 +52,6 @@ rocksdb::Status FollowerDB::DestroyColumnFamilyHandle(ColumnFamilyHandle* column
 }
 
 rocksdb::Status FollowerDB::Get(const ReadOptions& options, ColumnFamilyHandle* column_family,
-                                const Slice& key, PinnableSlice* value) {
-  FollowerRead read;
-  ColumnFamilyHandle* handle = nullptr;
-  Status s = Begin(options, column_family, &read, &handle);
-  if (!s.ok()) return s;
-  s = read.db()->Get(read.options(), handle, key, value);
-  if (value->IsPinned()) HoldGeneration(read.Take(), value);
-  return s;
-}
-
-rocksdb::Status FollowerDB::Get(const ReadOptions& options, ColumnFamilyHandle* column_family,
                                 const Slice& key, PinnableSlice* value, std::string* timestamp) {
   FollowerRead read;
   ColumnFamilyHandle* handle = nullptr;
@@ -97,24 +60,6 @@ rocksdb::Status FollowerDB::Get(const ReadOptions& options, ColumnFamilyHandle* 
   s = read.db()->Get(read.options(), handle, key, value, timestamp);
   if (value->IsPinned()) HoldGeneration(read.Take(), value);
   return s;
-}
-
-rocksdb::Status FollowerDB::Get(const ReadOptions& options, ColumnFamilyHandle* column_family,
-                                const Slice& key, std::string* value) {
-  FollowerRead read;
-  ColumnFamilyHandle* handle = nullptr;
-  Status s = Begin(options, column_family, &read, &handle);
-  if (!s.ok()) return s;
-  return read.db()->Get(read.options(), handle, key, value);
-}
-
-rocksdb::Status FollowerDB::Get(const ReadOptions& options, ColumnFamilyHandle* column_family,
-                                const Slice& key, std::string* value, std::string* timestamp) {
-  FollowerRead read;
-  ColumnFamilyHandle* handle = nullptr;
-  Status s = Begin(options, column_family, &read, &handle);
-  if (!s.ok()) return s;
-  return read.db()->Get(read.options(), handle, key, value, timestamp);
 }
 
 rocksdb::Status FollowerDB::GetEntity(const ReadOptions& options, ColumnFamilyHandle* column_family,
@@ -186,59 +131,6 @@ bool FollowerDB::BeginMany(const ReadOptions& options, size_t n, ColumnFamilyHan
   return ok;
 }
 
-std::vector<rocksdb::Status> FollowerDB::MultiGet(
-    const ReadOptions& options, const std::vector<ColumnFamilyHandle*>& column_families,
-    const std::vector<Slice>& keys, std::vector<std::string>* values) {
-  return MultiGet(options, column_families, keys, values, nullptr);
-}
-
-std::vector<rocksdb::Status> FollowerDB::MultiGet(
-    const ReadOptions& options, const std::vector<ColumnFamilyHandle*>& column_families,
-    const std::vector<Slice>& keys, std::vector<std::string>* values,
-    std::vector<std::string>* timestamps) {
-  const size_t n = keys.size();
-  values->resize(n);
-  if (timestamps != nullptr) timestamps->resize(n);
-  if (column_families.size() != n) {
-    return std::vector<Status>(n,
-                               Status::InvalidArgument("MultiGet: expected " + std::to_string(n) +
-                                                       " column families, as many as keys, found " +
-                                                       std::to_string(column_families.size())));
-  }
-  FollowerRead read;
-  std::vector<ColumnFamilyHandle*> handles;
-  std::vector<Status> statuses(n);
-  if (!BeginMany(options, n, column_families.data(), &read, &handles, statuses.data())) {
-    return statuses;
-  }
-  return read.db()->MultiGet(read.options(), handles, keys, values, timestamps);
-}
-
-void FollowerDB::MultiGet(const ReadOptions& options, ColumnFamilyHandle* column_family, size_t n,
-                          const Slice* keys, PinnableSlice* values, Status* statuses,
-                          bool sorted_input) {
-  MultiGet(options, column_family, n, keys, values, nullptr, statuses, sorted_input);
-}
-
-void FollowerDB::MultiGet(const ReadOptions& options, ColumnFamilyHandle* column_family, size_t n,
-                          const Slice* keys, PinnableSlice* values, std::string* timestamps,
-                          Status* statuses, bool sorted_input) {
-  FollowerRead read;
-  ColumnFamilyHandle* handle = nullptr;
-  if (Status s = Begin(options, column_family, &read, &handle); !s.ok()) {
-    std::fill(statuses, statuses + n, s);
-    return;
-  }
-  read.db()->MultiGet(read.options(), handle, n, keys, values, timestamps, statuses, sorted_input);
-  HoldGenerations(read, values, n);
-}
-
-void FollowerDB::MultiGet(const ReadOptions& options, size_t n,
-                          ColumnFamilyHandle** column_families, const Slice* keys,
-                          PinnableSlice* values, Status* statuses, bool sorted_input) {
-  MultiGet(options, n, column_families, keys, values, nullptr, statuses, sorted_input);
-}
-
 void FollowerDB::MultiGet(const ReadOptions& options, size_t n,
                           ColumnFamilyHandle** column_families, const Slice* keys,
                           PinnableSlice* values, std::string* timestamps, Status* statuses,
@@ -249,6 +141,17 @@ void FollowerDB::MultiGet(const ReadOptions& options, size_t n,
   read.db()->MultiGet(read.options(), n, handles.data(), keys, values, timestamps, statuses,
                       sorted_input);
   HoldGenerations(read, values, n);
+}
+
+rocksdb::Status FollowerDB::FindMany(const FollowerRead& read,
+                                     const std::vector<ColumnFamilyHandle*>& hosts,
+                                     std::vector<ColumnFamilyHandle*>* handles) const {
+  Status s;
+  handles->resize(hosts.size());
+  for (size_t i = 0; s.ok() && i < hosts.size(); ++i) {
+    s = read.Find(slots_, hosts[i], &(*handles)[i]);
+  }
+  return s;
 }
 
 rocksdb::Iterator* FollowerDB::NewIterator(const ReadOptions& options,
@@ -271,10 +174,8 @@ rocksdb::Status FollowerDB::NewIterators(const ReadOptions& options,
   if (options.tailing) return TailingIsRefused();
   FollowerRead read;
   Status s = read.Begin(generations_, options);
-  std::vector<ColumnFamilyHandle*> handles(column_families.size());
-  for (size_t i = 0; s.ok() && i < handles.size(); ++i) {
-    s = read.Find(slots_, column_families[i], &handles[i]);
-  }
+  std::vector<ColumnFamilyHandle*> handles;
+  if (s.ok()) s = FindMany(read, column_families, &handles);
   if (!s.ok()) return s;
   std::vector<rocksdb::Iterator*> inner;
   s = read.db()->NewIterators(read.options(), handles, &inner);

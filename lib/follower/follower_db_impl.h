@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "lib/core/rocksdb_release.h"
 #include "lib/follower/column_family_slots.h"
 #include "lib/follower/follower_read.h"
 #include "lib/follower/follower_snapshot.h"
@@ -60,13 +62,7 @@ class FollowerDB final : public WriteRefusingDB {
 
   // Single keys.
   Status Get(const rocksdb::ReadOptions&, ColumnFamilyHandle*, const Slice& key,
-             rocksdb::PinnableSlice*) override;
-  Status Get(const rocksdb::ReadOptions&, ColumnFamilyHandle*, const Slice& key,
              rocksdb::PinnableSlice*, std::string* timestamp) override;
-  Status Get(const rocksdb::ReadOptions&, ColumnFamilyHandle*, const Slice& key,
-             std::string*) override;
-  Status Get(const rocksdb::ReadOptions&, ColumnFamilyHandle*, const Slice& key, std::string*,
-             std::string* timestamp) override;
   Status GetEntity(const rocksdb::ReadOptions&, ColumnFamilyHandle*, const Slice& key,
                    rocksdb::PinnableWideColumns*) override;
   Status GetMergeOperands(const rocksdb::ReadOptions&, ColumnFamilyHandle*, const Slice& key,
@@ -76,6 +72,18 @@ class FollowerDB final : public WriteRefusingDB {
                    std::string* value, std::string* timestamp, bool* value_found) override;
 
   // Many keys, all of one generation.
+  void MultiGet(const rocksdb::ReadOptions&, size_t n, ColumnFamilyHandle**, const Slice* keys,
+                rocksdb::PinnableSlice* values, std::string* timestamps, Status*,
+                bool sorted_input) override;
+
+#if !SLIPSTREAM_ROCKSDB_9
+  // The other overloads of both.
+  Status Get(const rocksdb::ReadOptions&, ColumnFamilyHandle*, const Slice& key,
+             rocksdb::PinnableSlice*) override;
+  Status Get(const rocksdb::ReadOptions&, ColumnFamilyHandle*, const Slice& key,
+             std::string*) override;
+  Status Get(const rocksdb::ReadOptions&, ColumnFamilyHandle*, const Slice& key, std::string*,
+             std::string* timestamp) override;
   std::vector<Status> MultiGet(const rocksdb::ReadOptions&, const std::vector<ColumnFamilyHandle*>&,
                                const std::vector<Slice>& keys, std::vector<std::string>*) override;
   std::vector<Status> MultiGet(const rocksdb::ReadOptions&, const std::vector<ColumnFamilyHandle*>&,
@@ -88,9 +96,7 @@ class FollowerDB final : public WriteRefusingDB {
                 bool sorted_input) override;
   void MultiGet(const rocksdb::ReadOptions&, size_t n, ColumnFamilyHandle**, const Slice* keys,
                 rocksdb::PinnableSlice* values, Status*, bool sorted_input) override;
-  void MultiGet(const rocksdb::ReadOptions&, size_t n, ColumnFamilyHandle**, const Slice* keys,
-                rocksdb::PinnableSlice* values, std::string* timestamps, Status*,
-                bool sorted_input) override;
+#endif
 
   // Iterators and snapshots.
   rocksdb::Iterator* NewIterator(const rocksdb::ReadOptions&, ColumnFamilyHandle*) override;
@@ -98,6 +104,25 @@ class FollowerDB final : public WriteRefusingDB {
                       std::vector<rocksdb::Iterator*>*) override;
   const rocksdb::Snapshot* GetSnapshot() override;
   void ReleaseSnapshot(const rocksdb::Snapshot*) override;
+
+#if SLIPSTREAM_ROCKSDB_9
+  // Wide columns over several column families.
+  using rocksdb::DB::GetEntity;
+  using rocksdb::DB::MultiGetEntity;
+  Status GetEntity(const rocksdb::ReadOptions&, const Slice& key,
+                   rocksdb::PinnableAttributeGroups*) override;
+  void MultiGetEntity(const rocksdb::ReadOptions&, ColumnFamilyHandle*, size_t n, const Slice* keys,
+                      rocksdb::PinnableWideColumns*, Status*, bool sorted_input) override;
+  void MultiGetEntity(const rocksdb::ReadOptions&, size_t n, ColumnFamilyHandle**,
+                      const Slice* keys, rocksdb::PinnableWideColumns*, Status*,
+                      bool sorted_input) override;
+  void MultiGetEntity(const rocksdb::ReadOptions&, size_t n, const Slice* keys,
+                      rocksdb::PinnableAttributeGroups*) override;
+  std::unique_ptr<rocksdb::Iterator> NewCoalescingIterator(
+      const rocksdb::ReadOptions&, const std::vector<ColumnFamilyHandle*>&) override;
+  std::unique_ptr<rocksdb::AttributeGroupIterator> NewAttributeGroupIterator(
+      const rocksdb::ReadOptions&, const std::vector<ColumnFamilyHandle*>&) override;
+#endif
 
   // What is known of the current generation.
   bool GetProperty(ColumnFamilyHandle*, const Slice& property, std::string*) override;
@@ -147,6 +172,12 @@ class FollowerDB final : public WriteRefusingDB {
   }
   bool BeginMany(const rocksdb::ReadOptions&, size_t n, ColumnFamilyHandle* const* hosts,
                  FollowerRead*, std::vector<ColumnFamilyHandle*>* handles, Status* statuses) const;
+  Status FindMany(const FollowerRead&, const std::vector<ColumnFamilyHandle*>& hosts,
+                  std::vector<ColumnFamilyHandle*>* handles) const;
+#if SLIPSTREAM_ROCKSDB_9
+  Status ReadGroups(const rocksdb::ReadOptions&, size_t n, const Slice* keys,
+                    rocksdb::PinnableAttributeGroups*);
+#endif
   void RemoveWhatEndsWithGeneration(rocksdb::DBOptions* options) const;
 
   const std::string name_;

@@ -10,43 +10,70 @@ FollowerIterator::FollowerIterator(GenerationSet* generations,
                                    const FollowerColumnFamilyHandle& column_family,
                                    const rocksdb::ReadOptions& options, GenerationRef generation,
                                    std::unique_ptr<rocksdb::Iterator> inner)
-    : generations_(generations),
+    : GenerationIterator(std::move(generation), std::move(inner)),
+      generations_(generations),
       slot_(column_family.slot()),
       column_family_id_(column_family.GetID()),
       column_family_name_(column_family.GetName()),
-      options_(options),
-      generation_(std::move(generation)),
-      inner_(std::move(inner)) {}
+      options_(options) {}
 
 rocksdb::Status FollowerIterator::status() const {
-  rocksdb::Status s = inner_->status();
-  if (s.ok() && incomplete_) {
-    s = rocksdb::Status::IOError("iterator of column family '" + column_family_name_ +
-                                 "': a file could not be read");
-  }
-  return s;
+  rocksdb::Status s = GenerationIterator::status();
+  if (s.ok() || !inner()->status().ok()) return s;
+  return rocksdb::Status::IOError("iterator of column family '" + column_family_name_ +
+                                  "': a file could not be read");
 }
 
 rocksdb::Status FollowerIterator::GetProperty(std::string name, std::string* value) {
-  return inner_->GetProperty(std::move(name), value);
+  return inner()->GetProperty(std::move(name), value);
 }
+
+#if SLIPSTREAM_ROCKSDB_9
+
+rocksdb::Status FollowerIterator::Refresh() { return RefreshTo(nullptr); }
+
+rocksdb::Status FollowerIterator::Refresh(const rocksdb::Snapshot* snapshot) {
+  return RefreshTo(snapshot);
+}
+
+#else
 
 rocksdb::Status FollowerIterator::Refresh() {
   if (options_.snapshot != nullptr) {
     return rocksdb::Status::NotSupported("Refresh: the iterator was made with a snapshot");
   }
-  GenerationRef now = generations_->Acquire();
+  return RefreshTo(nullptr);
+}
+
+#endif
+
+rocksdb::Status FollowerIterator::RefreshTo(const rocksdb::Snapshot* snapshot) {
+  rocksdb::ReadOptions options = options_;
+  options.snapshot = snapshot;
+  FollowerRead read;
+  rocksdb::Status s = read.Begin(generations_, options);
+  if (!s.ok()) return s;
+  GenerationRef to = read.Share();
   // This iterator holds its block, which therefore cannot have become that of another generation.
-  if (now.get() == generation_.get()) return inner_->Refresh();
-  rocksdb::ColumnFamilyHandle* handle = now->handle(slot_);
-  if (handle == nullptr) {
-    return ColumnFamilyIsMissing(column_family_name_, column_family_id_, *now.get());
+  if (to.get() == generation().get()) {
+#if SLIPSTREAM_ROCKSDB_9
+    s = inner()->Refresh(read.options().snapshot);
+#else
+    s = inner()->Refresh();
+#endif
+    if (s.ok()) options_ = read.options();
+    return s;
   }
-  std::unique_ptr<rocksdb::Iterator> inner(now->db()->NewIterator(options_, handle));
-  if (rocksdb::Status s = inner->status(); !s.ok()) return s;
-  inner_ = std::move(inner);
-  generation_ = std::move(now);
-  return rocksdb::Status::OK();
+  rocksdb::ColumnFamilyHandle* handle = to->handle(slot_);
+  if (handle == nullptr) {
+    return ColumnFamilyIsMissing(column_family_name_, column_family_id_, *to.get());
+  }
+  std::unique_ptr<rocksdb::Iterator> moved(to->db()->NewIterator(read.options(), handle));
+  s = moved->status();
+  if (!s.ok()) return s;
+  options_ = read.options();
+  MoveTo(std::move(to), std::move(moved));
+  return s;
 }
 
 }  // namespace slipstream

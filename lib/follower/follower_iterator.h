@@ -5,19 +5,20 @@
 #include <memory>
 #include <string>
 
+#include "lib/core/rocksdb_release.h"
 #include "lib/follower/column_family_slots.h"
 #include "lib/follower/generation.h"
-#include "lib/storage/object_file.h"
+#include "lib/follower/generation_iterator.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/options.h"
 
 namespace slipstream {
 
-// An iterator over one generation, which stays open for as long as this stays on it. Refresh()
-// moves it to the generation that is current then.
+// An iterator over one column family of one generation. Refresh() moves it to the generation that
+// is current then.
 //
 // Threads: as rocksdb::Iterator.
-class FollowerIterator final : public rocksdb::Iterator {
+class FollowerIterator final : public GenerationIterator<rocksdb::Iterator> {
  public:
   // options: those that `inner` was made with.
   // column_family: read, not kept; the host may delete it before the iterator.
@@ -25,61 +26,30 @@ class FollowerIterator final : public rocksdb::Iterator {
                    const rocksdb::ReadOptions& options, GenerationRef generation,
                    std::unique_ptr<rocksdb::Iterator> inner);
 
-  bool Valid() const override { return !incomplete_ && inner_->Valid(); }
-  void SeekToFirst() override {
-    Reposition([this] { inner_->SeekToFirst(); });
-  }
-  void SeekToLast() override {
-    Reposition([this] { inner_->SeekToLast(); });
-  }
-  void Seek(const rocksdb::Slice& target) override {
-    Reposition([&] { inner_->Seek(target); });
-  }
-  void SeekForPrev(const rocksdb::Slice& target) override {
-    Reposition([&] { inner_->SeekForPrev(target); });
-  }
-  void Next() override {
-    Move([this] { inner_->Next(); });
-  }
-  void Prev() override {
-    Move([this] { inner_->Prev(); });
-  }
-  rocksdb::Slice key() const override { return inner_->key(); }
-  rocksdb::Slice value() const override { return inner_->value(); }
-  const rocksdb::WideColumns& columns() const override { return inner_->columns(); }
-  rocksdb::Slice timestamp() const override { return inner_->timestamp(); }
+  rocksdb::Slice value() const override { return inner()->value(); }
+  const rocksdb::WideColumns& columns() const override { return inner()->columns(); }
+  rocksdb::Slice timestamp() const override { return inner()->timestamp(); }
   rocksdb::Status status() const override;
   rocksdb::Status GetProperty(std::string name, std::string* value) override;
 
-  // Returns NotSupported         made with a snapshot.
+  // Returns NotSupported         made with a snapshot (RocksDB 7.8 alone).
   //         ColumnFamilyDropped  the current generation does not have the column family.
   // After a failure the iterator is where it was.
   rocksdb::Status Refresh() override;
+#if SLIPSTREAM_ROCKSDB_9
+  // Moves it to the snapshot; nullptr: as above.
+  // Returns InvalidArgument  the snapshot is not one of this database.
+  rocksdb::Status Refresh(const rocksdb::Snapshot* snapshot) override;
+#endif
 
  private:
-  // RocksDB 7.8 forgets the error if the next file of a level cannot be opened or read when an
-  // iterator comes to it (MergingIterator::SkipNextDeleted), and goes on without what is in it.
-  template <typename Function>
-  void Move(Function function) {
-    const uint64_t before = FailedObjectReads();
-    function();
-    if (FailedObjectReads() != before) [[unlikely]]
-      incomplete_ = true;
-  }
-  template <typename Function>
-  void Reposition(Function function) {
-    incomplete_ = false;
-    Move(function);
-  }
+  rocksdb::Status RefreshTo(const rocksdb::Snapshot* snapshot);
 
   GenerationSet* const generations_;
   const size_t slot_;
   const uint32_t column_family_id_;
   const std::string column_family_name_;
-  const rocksdb::ReadOptions options_;
-  GenerationRef generation_;  // outlives inner_
-  std::unique_ptr<rocksdb::Iterator> inner_;
-  bool incomplete_ = false;
+  rocksdb::ReadOptions options_;
 };
 
 }  // namespace slipstream

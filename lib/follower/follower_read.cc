@@ -28,6 +28,32 @@ void HoldGeneration(GenerationRef generation, rocksdb::PinnableSlice* value) {
   value->RegisterCleanup(&Unpin, pinned, nullptr);
 }
 
+void HoldGenerations(const FollowerRead& read, rocksdb::PinnableSlice* values, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    if (values[i].IsPinned()) HoldGeneration(read.Share(), &values[i]);
+  }
+}
+
+rocksdb::Status TailingIsRefused() {
+  return rocksdb::Status::NotSupported(
+      "ReadOptions::tailing: this database is a follower; call Refresh() on an ordinary iterator");
+}
+
+// PinnableWideColumns does not give its bytes, but the values stand at their end in the order of
+// the columns, so they end where the last value does.
+rocksdb::Status CopyEntity(const rocksdb::PinnableWideColumns& from,
+                           rocksdb::PinnableWideColumns* to) {
+  const rocksdb::WideColumns& columns = from.columns();
+  if (columns.empty()) return rocksdb::Status::OK();
+  const rocksdb::Slice& last = columns.back().value();
+  const size_t size = from.serialized_size();
+  const rocksdb::Slice bytes(last.data() + last.size() - size, size);
+  // A plain value is shown as one column without a header before it.
+  if (columns.size() > 1 || last.size() != size) return to->SetWideColumnValue(bytes);
+  to->SetPlainValue(bytes);
+  return rocksdb::Status::OK();
+}
+
 rocksdb::Status FollowerRead::BeginAtSnapshot(GenerationSet* generations,
                                               const rocksdb::ReadOptions& options) {
   const rocksdb::Snapshot& snapshot = *options.snapshot;

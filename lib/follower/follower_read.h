@@ -14,6 +14,7 @@
 #include "rocksdb/options.h"
 #include "rocksdb/slice.h"
 #include "rocksdb/status.h"
+#include "rocksdb/wide_columns.h"
 
 namespace slipstream {
 
@@ -106,5 +107,15 @@ class FollowerRead {
 // Makes a value that points into memory of `generation` keep it open until the value is reset.
 // REQUIRES: value->IsPinned().
 void HoldGeneration(GenerationRef generation, rocksdb::PinnableSlice* value);
+
+// The same for those of n values that are pinned.
+void HoldGenerations(const FollowerRead& read, rocksdb::PinnableSlice* values, size_t n);
+
+// Copies an entity, so that nothing in the copy points into a generation: PinnableWideColumns takes
+// no cleanup that could hold one.
+rocksdb::Status CopyEntity(const rocksdb::PinnableWideColumns& from,
+                           rocksdb::PinnableWideColumns* to);
+
+rocksdb::Status TailingIsRefused();
 
 }  // namespace slipstream

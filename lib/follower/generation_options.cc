@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/env.h"
 #include "rocksdb/merge_operator.h"
 #include "slipstream/replay_memtable.h"
@@ -109,6 +110,12 @@ rocksdb::ColumnFamilyOptions GenerationColumnFamilyOptions(
   o.num_levels = std::max(o.num_levels, rocksdb::ColumnFamilyOptions().num_levels);
   o.ttl = 0;
   o.periodic_compaction_seconds = 0;
+  // Nothing is flushed or compacted, so no task has to record when sequence numbers were used.
+  o.preserve_internal_time_seconds = 0;
+  o.preclude_last_level_data_seconds = 0;
+#if SLIPSTREAM_ROCKSDB_9
+  o.memtable_max_range_deletions = 0;  // else RocksDB flushes at that number
+#endif
   if (o.merge_operator == nullptr) o.merge_operator = std::make_shared<NoMergeOperator>();
   o.compaction_filter = nullptr;
   o.compaction_filter_factory = nullptr;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
 #include "rocksdb/status.h"
@@ -164,7 +165,11 @@ class WriteRefusingDB : public rocksdb::DB {
   void DisableManualCompaction() override {}
   void EnableManualCompaction() override {}
   Status DisableFileDeletions() override { return Refused("DisableFileDeletions", kOnLeader); }
+#if SLIPSTREAM_ROCKSDB_9
+  Status EnableFileDeletions() override { return Refused("EnableFileDeletions", kOnLeader); }
+#else
   Status EnableFileDeletions(bool) override { return Refused("EnableFileDeletions", kOnLeader); }
+#endif
   Status Resume() override { return Refused("Resume", kOnLeader); }
   Status ResetStats() override { return Refused("ResetStats", kOnLeader); }
   Status TryCatchUpWithPrimary() override {
@@ -221,6 +226,34 @@ class WriteRefusingDB : public rocksdb::DB {
                          std::unique_ptr<rocksdb::StatsHistoryIterator>*) override {
     return Refused("GetStatsHistory", "it keeps no history of statistics");
   }
+
+#if SLIPSTREAM_ROCKSDB_9
+  // Of several of the kinds above, and new since RocksDB 7.8.
+
+  using rocksdb::DB::ClipColumnFamily;
+  using rocksdb::DB::CreateColumnFamilyWithImport;
+  using rocksdb::DB::PutEntity;
+  Status PutEntity(const WriteOptions&, const Slice&, const rocksdb::AttributeGroups&) override {
+    return Refused("PutEntity");
+  }
+  Status WriteWithCallback(const WriteOptions&, rocksdb::WriteBatch*,
+                           rocksdb::UserWriteCallback*) override {
+    return Refused("WriteWithCallback");
+  }
+  Status CreateColumnFamilyWithImport(const ColumnFamilyOptions&, const std::string&,
+                                      const rocksdb::ImportColumnFamilyOptions&,
+                                      const std::vector<const rocksdb::ExportImportFilesMetaData*>&,
+                                      ColumnFamilyHandle** handle) override {
+    *handle = nullptr;
+    return Refused("CreateColumnFamilyWithImport", kOnLeader);
+  }
+  Status ClipColumnFamily(ColumnFamilyHandle*, const Slice&, const Slice&) override {
+    return Refused("ClipColumnFamily", kOnLeader);
+  }
+  Status WaitForCompact(const rocksdb::WaitForCompactOptions&) override {
+    return Refused("WaitForCompact", kOnLeader);
+  }
+#endif
 
  private:
   static constexpr const char* kOnLeader = "do this on the leader";

@@ -1,5 +1,6 @@
 #include "lib/leader/leader_db.h"
 
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/utilities/stackable_db.h"
 #include "rocksdb/write_batch.h"
 
@@ -97,6 +98,25 @@ class LeaderDB : public rocksdb::StackableDB {
     s.PermitUncheckedError();
     return Status::OK();
   }
+
+#if SLIPSTREAM_ROCKSDB_9
+  Status Merge(const WriteOptions& options, ColumnFamilyHandle* cf, const Slice& key,
+               const Slice& ts, const Slice& value) override {
+    Status s = CheckWrite(options);
+    return s.ok() ? db_->Merge(options, cf, key, ts, value) : s;
+  }
+  Status PutEntity(const WriteOptions& options, const Slice& key,
+                   const rocksdb::AttributeGroups& groups) override {
+    Status s = CheckWrite(options);
+    return s.ok() ? db_->PutEntity(options, key, groups) : s;
+  }
+  // A StackableDB does not pass this one on.
+  Status WriteWithCallback(const WriteOptions& options, rocksdb::WriteBatch* updates,
+                           rocksdb::UserWriteCallback* callback) override {
+    Status s = CheckWrite(options);
+    return s.ok() ? db_->WriteWithCallback(options, updates, callback) : s;
+  }
+#endif
 
   using StackableDB::IngestExternalFile;
   Status IngestExternalFile(ColumnFamilyHandle* cf, const std::vector<std::string>& files,

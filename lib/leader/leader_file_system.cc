@@ -529,4 +529,13 @@ IOStatus LeaderFileSystem::AreFilesSame(const std::string& first, const std::str
   return target()->AreFilesSame(first, second, options, same, dbg);
 }
 
+#if SLIPSTREAM_ROCKSDB_9
+void LeaderFileSystem::SupportedOps(int64_t& supported) {
+  target()->SupportedOps(supported);
+  // Whatever the host's file system can do, objects are read into the buffer of the caller.
+  supported &= ~(int64_t{1} << rocksdb::FSSupportedOps::kFSBuffer);
+  supported &= ~(int64_t{1} << rocksdb::FSSupportedOps::kVerifyAndReconstructRead);
+}
+#endif
+
 }  // namespace slipstream

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/core/file_name.h"
+#include "lib/core/rocksdb_release.h"
 #include "lib/leader/object_catalog.h"
 #include "lib/leader/replication_log.h"
 #include "rocksdb/file_system.h"
@@ -88,6 +89,9 @@ class LeaderFileSystem : public rocksdb::FileSystemWrapper {
                              rocksdb::IODebugContext* dbg) override;
   rocksdb::IOStatus NumFileLinks(const std::string& path, const rocksdb::IOOptions& options,
                                  uint64_t* count, rocksdb::IODebugContext* dbg) override;
+#if SLIPSTREAM_ROCKSDB_9
+  void SupportedOps(int64_t& supported) override;
+#endif
   rocksdb::IOStatus AreFilesSame(const std::string& first, const std::string& second,
                                  const rocksdb::IOOptions& options, bool* same,
                                  rocksdb::IODebugContext* dbg) override;

@@ -10,10 +10,12 @@
 #include <string>
 
 #include "catch2/catch.hpp"
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/db.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/utilities/transaction.h"
 #include "rocksdb/utilities/transaction_db.h"
+#include "rocksdb/write_batch.h"
 #include "tests/assumptions/hidden_test.h"
 #include "tests/assumptions/open_database.h"
 #include "tests/assumptions/recorded_options.h"
@@ -85,6 +87,27 @@ TEST_CASE("assertions: without allow_2pc, opening a WAL with a prepared section 
   CHECK(Aborted(RunHiddenTest("hidden: opens a prepared section")));
   CHECK(Aborted(RunHiddenTest("hidden: opens a committed section")));
   CHECK(Passed(RunHiddenTest("hidden: opens a committed section with allow_2pc")));
+}
+
+TEST_CASE("hidden: writes the batch of a transaction", "[.]") {
+  LeaveNoCoreFile();
+  const RecordedOptions recorded;
+  const ScratchDir directory;
+  OpenDatabase db(recorded.Leader(), directory.path());
+  REQUIRE(db.status().ToString() == "OK");
+  rocksdb::WriteBatch batch;
+  REQUIRE(batch.Put("key", "value").ToString() == "OK");
+  std::string bytes = batch.Data();
+  bytes.insert(12, 1, '\x0d');  // behind the header, where a transaction leaves a no-operation
+  rocksdb::WriteBatch copy(bytes);
+  REQUIRE(db->Write(rocksdb::WriteOptions(), &copy).ToString() == "OK");
+}
+
+// That is why the applier leaves them out.
+TEST_CASE("assertions: RocksDB 9.10 aborts at a no-operation in a batch made of bytes",
+          "[assumptions]") {
+  const int ended = RunHiddenTest("hidden: writes the batch of a transaction");
+  CHECK((SLIPSTREAM_ROCKSDB_9 ? Aborted(ended) : Passed(ended)));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/sst_file_writer.h"
 #include "tests/oracle/checks.h"
@@ -163,7 +164,11 @@ bool Maintenance::PauseFileDeletions() {
   const rocksdb::Snapshot* snapshot = db->GetSnapshot();
   Status s = db->DisableFileDeletions();
   if (s.ok() && !seed_.db.atomic_flush) FlushSome();
+#if SLIPSTREAM_ROCKSDB_9
+  if (s.ok()) s = db->EnableFileDeletions();
+#else
   if (s.ok()) s = db->EnableFileDeletions(random_->OneIn(2));
+#endif
   db->ReleaseSnapshot(snapshot);
   return Report("file deletions paused", s);
 }

@@ -52,7 +52,8 @@ TEST_CASE("batch_entry: entries of column families, blobs and entities", "[unit]
   for (const std::string& bytes :
        {"\x04" + family + key, "\x05" + family + key + value, "\x06" + family + key + value,
         "\x08" + family + key, "\x0e" + family + key + value, "\x10" + family + key + value,
-        "\x11" + key + value, "\x16" + key + value, "\x17" + family + key + value}) {
+        "\x11" + key + value, "\x16" + key + value, "\x17" + family + key + value,
+        "\x18" + key + value, "\x19" + family + key + value}) {
     const std::string input = bytes + "rest";
     Slice rest(input);
     BatchEntry entry;
@@ -61,6 +62,25 @@ TEST_CASE("batch_entry: entries of column families, blobs and entities", "[unit]
     CHECK(entry.bytes == bytes);
     CHECK(rest == "rest");
   }
+}
+
+TEST_CASE("batch_entry: no-operations are left out, and nothing else", "[unit]") {
+  const std::string header = std::string("\x07\0\0\0\0\0\0\0\x02\0\0\0", 12);
+  const std::string put = "\x01" + Field("key") + Field("\x0d\x0d"), comment = "\x03" + Field("c");
+  std::string buffer;
+  for (const std::string& bytes : {"\x0d" + put + put, put + "\x0d\x0d" + put,
+                                   "\x0d" + put + "\x0d" + put + "\x0d", put + put}) {
+    const std::string whole = header + comment + bytes;
+    Slice record(whole);
+    REQUIRE(LeaveOutNoOperations(&record, &buffer).ToString() == "OK");
+    CHECK(record == header + comment + put + put);
+    CHECK((record.data() == whole.data()) == (bytes == put + put));
+  }
+  Slice cut(header.data(), 11);
+  CHECK(LeaveOutNoOperations(&cut, &buffer).IsCorruption());
+  const std::string broken = header + put.substr(0, 3);
+  Slice record(broken);
+  CHECK(LeaveOutNoOperations(&record, &buffer).IsCorruption());
 }
 
 TEST_CASE("batch_entry: markers name their transaction", "[unit]") {
@@ -95,7 +115,7 @@ TEST_CASE("batch_entry: what is cut off or unknown is refused and left where it 
     CHECK(TakeBatchEntry(&rest, &entry).IsCorruption());
     CHECK(rest.size() == size);
   }
-  for (const int type : {0x14, 0x18, 0x7f, 0xff}) {
+  for (const int type : {0x14, 0x1a, 0x7f, 0xff}) {
     const std::string unknown(5, static_cast<char>(type));
     Slice rest(unknown);
     BatchEntry entry;

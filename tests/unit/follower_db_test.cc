@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/snapshot.h"
 #include "rocksdb/write_batch.h"
 #include "tests/unit/follower_facade.h"
@@ -238,8 +239,10 @@ TEST_CASE("follower_db: MultiGet reads nothing when one column family cannot be 
   REQUIRE(statuses[1].IsInvalidArgument());
   f.db->MultiGet({}, nullptr, 2, keys.data(), values, statuses.data());
   REQUIRE(statuses[0].IsInvalidArgument());
+#if !SLIPSTREAM_ROCKSDB_9  // which reads behind the end of the families by itself
   families.pop_back();
   REQUIRE(f.db->MultiGet({}, families, keys, &texts)[1].IsInvalidArgument());
+#endif
 }
 
 TEST_CASE("follower_db: KeyMayExist finds what is in memory", "[unit]") {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/snapshot.h"
 #include "tests/unit/follower_facade.h"
 
@@ -83,18 +84,48 @@ TEST_CASE("follower_iterator: a refresh that fails leaves the iterator where it 
   rocksdb::ManagedSnapshot snapshot(f.db.get());
   ReadOptions read;
   read.snapshot = snapshot.snapshot();
+#if !SLIPSTREAM_ROCKSDB_9  // where it goes on from the snapshot to what is current
   IteratorPtr of_snapshot(f.db->NewIterator(read));
-  IteratorPtr of_dropped(f.db->NewIterator({}, f.other.get()));
   of_snapshot->Seek("a");
-  of_dropped->Seek("a");
-  f.Publish([](DB*, ColumnFamilyHandle*, ColumnFamilyHandle*) {}, /*with_other=*/false);
   REQUIRE(of_snapshot->Refresh().IsNotSupported());
   REQUIRE(of_snapshot->value() == "1");
+#endif
+  IteratorPtr of_dropped(f.db->NewIterator({}, f.other.get()));
+  of_dropped->Seek("a");
+  f.Publish([](DB*, ColumnFamilyHandle*, ColumnFamilyHandle*) {}, /*with_other=*/false);
   const Status dropped = of_dropped->Refresh();
   REQUIRE(dropped.IsColumnFamilyDropped());
   REQUIRE(dropped.ToString().find("'other'") != std::string::npos);
   REQUIRE(of_dropped->value() == "other 1");
 }
+
+#if SLIPSTREAM_ROCKSDB_9
+TEST_CASE("follower_iterator: a refresh goes to a snapshot and back", "[unit]") {
+  FollowerFacade f;
+  f.Publish("1");
+  const auto snapshot = std::make_unique<rocksdb::ManagedSnapshot>(f.db.get());
+  const Generation* first = f.generations.current();
+  REQUIRE(first->db()->Put({}, first->handle(0), "a", "after").ok());
+  IteratorPtr it(f.db->NewIterator({}));
+  it->Seek("a");
+  REQUIRE(it->value() == "after");
+  // Within the generation, then from another one.
+  for (const char* next : {"2", "3"}) {
+    REQUIRE(it->Refresh(snapshot->snapshot()).ok());
+    it->Seek("a");
+    REQUIRE(it->value() == "1");
+    f.Publish(next);
+    REQUIRE(it->Refresh().ok());
+    it->Seek("a");
+    REQUIRE(it->value() == next);
+  }
+  FollowerFacade stranger;
+  stranger.Publish("x");
+  rocksdb::ManagedSnapshot foreign(stranger.db.get());
+  REQUIRE(it->Refresh(foreign.snapshot()).IsInvalidArgument());
+  REQUIRE(it->value() == "3");
+}
+#endif
 
 TEST_CASE("follower_iterator: NewIterators gives iterators of one generation", "[unit]") {
   FollowerFacade f;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/compaction_filter.h"
 #include "rocksdb/env.h"
 #include "rocksdb/listener.h"
@@ -118,6 +119,11 @@ TEST_CASE("generation_options: what would make a generation write by itself is o
   host.max_successive_merges = 5;
   host.ttl = 100;
   host.periodic_compaction_seconds = 100;
+  host.preserve_internal_time_seconds = 100;
+  host.preclude_last_level_data_seconds = 100;
+#if SLIPSTREAM_ROCKSDB_9
+  host.memtable_max_range_deletions = 1;
+#endif
   host.compaction_filter = &filter;
   host.enable_blob_garbage_collection = true;
   host.cf_paths.emplace_back("/somewhere", 1);
@@ -134,6 +140,11 @@ TEST_CASE("generation_options: what would make a generation write by itself is o
   CHECK(cf.disable_auto_compactions);
   CHECK(cf.ttl == 0);
   CHECK(cf.periodic_compaction_seconds == 0);
+  CHECK(cf.preserve_internal_time_seconds == 0);
+  CHECK(cf.preclude_last_level_data_seconds == 0);
+#if SLIPSTREAM_ROCKSDB_9
+  CHECK(cf.memtable_max_range_deletions == 0);
+#endif
   CHECK(cf.compaction_filter == nullptr);
   CHECK_FALSE(cf.enable_blob_garbage_collection);
   CHECK(cf.cf_paths.empty());

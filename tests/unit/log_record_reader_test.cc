@@ -11,6 +11,7 @@
 #include "lib/core/coding.h"
 #include "lib/core/crc32c.h"
 #include "lib/core/log_record_writer.h"
+#include "lib/core/rocksdb_release.h"
 #include "tests/unit/random_seed.h"
 #include "tests/unit/scratch_database.h"
 
@@ -265,13 +266,10 @@ TEST_CASE("log_record_reader: an empty first fragment may be started over", "[un
 }
 
 TEST_CASE("log_record_reader: refused features are named", "[unit]") {
-  const std::vector<std::pair<int, std::string>> features = {{5, "recycle_log_file_num"},
-                                                             {6, "recycle_log_file_num"},
-                                                             {7, "recycle_log_file_num"},
-                                                             {8, "recycle_log_file_num"},
-                                                             {9, "wal_compression"},
-                                                             {10, "timestamp"},
-                                                             {11, "timestamp"}};
+  std::vector<std::pair<int, std::string>> features = {
+      {5, "recycle_log_file_num"}, {6, "recycle_log_file_num"}, {7, "recycle_log_file_num"},
+      {8, "recycle_log_file_num"}, {9, "wal_compression"},      {11, "timestamp"}};
+  if (!SLIPSTREAM_ROCKSDB_9) features.emplace_back(10, "timestamp");
   for (const auto& [type, name] : features) {
     Collected seen;
     const Status s = Refusal(Fragment(static_cast<LogFragmentType>(type), "abcdef"), &seen);
@@ -284,6 +282,30 @@ TEST_CASE("log_record_reader: refused features are named", "[unit]") {
     REQUIRE(Refusal(Fragment(static_cast<LogFragmentType>(type), "abc"), &seen).IsCorruption());
   }
 }
+
+#if SLIPSTREAM_ROCKSDB_9
+TEST_CASE("log_record_reader: timestamp sizes between records are passed over", "[unit]") {
+  using Type = LogFragmentType;
+  const std::string sizes = Fragment(Type::kUserDefinedTimestampSize, "\x01\x02\x03");
+  const std::string bytes =
+      sizes + Fragment(Type::kFull, "ab") + sizes + Fragment(Type::kFirst, "c");
+  for (size_t cut = 0; cut <= bytes.size(); ++cut) {
+    INFO("cut at " << cut);
+    Collected seen;
+    LogRecordReader reader("log");
+    testing::RequireOk(reader.Feed(Slice(bytes.data(), cut), seen));
+    testing::RequireOk(reader.Feed(Slice(bytes.data() + cut, bytes.size() - cut), seen));
+    REQUIRE(reader.record_boundary() == bytes.size() - 8);
+    testing::RequireOk(reader.Feed(Fragment(Type::kLast, "d"), seen));
+    REQUIRE(seen.records == std::vector<std::string>{"ab", "cd"});
+  }
+  Collected seen;
+  std::string damaged = sizes;
+  damaged.back() ^= 1;
+  REQUIRE(Refusal(damaged, &seen).IsCorruption());
+  REQUIRE(Refusal(Fragment(Type::kFirst, "c") + sizes, &seen).IsCorruption());
+}
+#endif
 
 TEST_CASE("log_record_reader: a refusal by the sink stops and is sticky", "[unit]") {
   LogRecordWriter writer;

@@ -1,0 +1,22 @@
+// Which RocksDB this is built with. Two are tested: 7.8.3 of Debian 12 and 9.10 of Debian 13.
+#pragma once
+
+#include "rocksdb/version.h"
+
+// 1 with RocksDB 9.10 and later, 0 with 7.8. What it changes here:
+//
+//   DB::Get, DB::MultiGet    all overloads but the widest are final, and call that one
+//   DB                       multi-column-family iterators and attribute groups, WaitForCompact,
+//                            ClipColumnFamily, imports of several column families,
+//                            EnableFileDeletions without `force`
+//   WriteBatch               TimedPut, and PutEntity with attribute groups; a batch made of a WAL
+//                            record must hold no no-operation
+//   Iterator                 PrepareValue, and Refresh with a snapshot
+//   FileSystem               SupportedOps
+//   ColumnFamilyOptions      memtable_max_range_deletions
+//   WAL                      records that tell the sizes of user-defined timestamps
+#define SLIPSTREAM_ROCKSDB_9 (ROCKSDB_MAJOR > 9 || (ROCKSDB_MAJOR == 9 && ROCKSDB_MINOR >= 10))
+
+#if ROCKSDB_MAJOR < 7 || (ROCKSDB_MAJOR == 7 && ROCKSDB_MINOR < 8)
+#error "Slipstream needs RocksDB 7.8 or later"
+#endif
