@@ -151,6 +151,7 @@ Status Applier::ApplyImageFrames(const std::string& payload) {
     Frame frame;
     Status s = DecodeFrame(&input, &frame);
     Image::Effect ignored;
+    if (s.ok()) s = staging_->CheckAnnounced(frame);
     if (s.ok()) {
       s = staging_->Apply(
           frame,

@@ -24,8 +24,16 @@ constexpr uint64_t kSmallBacklogBytes = 64ull << 10;
 // Some records of a recovered WAL leave the last sequence number lower than it was on the leader
 // (those that end with an empty range delete). Empty range deletes consume numbers and insert
 // nothing.
-Status FillSequences(rocksdb::DB* db, uint64_t wanted) {
+// wal_bytes: of the records that may have done it. None is smaller than a byte for each number.
+Status FillSequences(rocksdb::DB* db, uint64_t wanted, uint64_t wal_bytes) {
   constexpr uint64_t kBatch = 1000;
+  const uint64_t recovered = db->GetLatestSequenceNumber();
+  if (wanted > recovered && wanted - recovered > wal_bytes) {
+    return Status::Corruption("generation: recovered sequence number " + std::to_string(recovered) +
+                              ", the log files explain " + std::to_string(wanted) + ", but " +
+                              std::to_string(wal_bytes) +
+                              " bytes of WAL cannot hold as many as are missing");
+  }
   for (uint64_t have; (have = db->GetLatestSequenceNumber()) < wanted;) {
     rocksdb::WriteBatch batch;
     for (uint64_t n = std::min(kBatch, wanted - have); n > 0; --n) {
@@ -108,7 +116,7 @@ Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint6
     s = Status::Corruption("generation: recovered sequence number " + std::to_string(recovered) +
                            ", the log files explain " + std::to_string(cut.position.sequence));
   } else {
-    s = FillSequences(db, cut.position.sequence);
+    s = FillSequences(db, cut.position.sequence, cut.wal_bytes);
   }
   if (!s.ok()) {
     generation.Close();

@@ -77,6 +77,10 @@ class Image {
   // Returns Corruption, naming file and offset, if the frame does not fit what is there.
   [[nodiscard]] rocksdb::Status Apply(const Frame& frame, const RecordSink& sink, Effect* effect);
 
+  // For each frame of a transfer, before Apply: only what its beginning announced may come, and no
+  // more of it.
+  // Returns Corruption, naming the file.
+  [[nodiscard]] rocksdb::Status CheckAnnounced(const Frame& frame) const;
   // The transfer is over: everything that was announced must be there.
   [[nodiscard]] rocksdb::Status Complete();
 
@@ -104,6 +108,7 @@ class Image {
     uint64_t complete_size = 0;
   };
 
+  void Announce(const std::vector<LogFileSize>& files);
   rocksdb::Status Append(const Frame& frame, const RecordSink& sink, Effect* effect);
   rocksdb::Status ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink);
   rocksdb::Status ReadManifest(LogFile* file, const Frame& frame, Effect* effect);
@@ -117,7 +122,7 @@ class Image {
   uint64_t current_manifest_ = 0;
   std::map<LogFileId, LogFile> files_;
   std::shared_ptr<ObjectMap> objects_;
-  std::vector<LogFileSize> announced_;  // of a transfer
+  std::map<LogFileId, uint64_t> announced_;  // of a transfer: what is to come
   // WALs up to this number are what the leader recovered from. Only RocksDB knows what it makes of
   // them: it may stop at damage, or recover a lower sequence number than their records say.
   const uint64_t newest_recovered_wal_;

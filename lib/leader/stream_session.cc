@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/core/coding.h"
+#include "lib/core/stream_checks.h"
 #include "lib/host/steady_clock.h"
 
 namespace slipstream {
@@ -36,7 +37,9 @@ StreamSession::StreamSession(std::shared_ptr<const SessionContext> context,
       follower_id_(hello.follower_id),
       stream_number_(context_->followers->Connect(hello, peer, context_->position->Now())),
       welcome_(std::move(welcome)),
-      pacer_(context_->max_batch_delay_us) {}
+      pacer_(context_->max_batch_delay_us) {
+  last_ack_.pin = hello.pin;
+}
 
 void StreamSession::Resume(const Hello& hello) {
   phase_ = Phase::kReplicate;
@@ -237,6 +240,13 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
 }
 
 void StreamSession::OnAck(const Ack& ack) {
+  Status s = CheckAck(ack, last_ack_, Position{context_->log->epoch(), context_->log->end(), 0});
+  if (!s.ok()) {
+    // Nothing of it counts: a position that was never reached could confirm a write that is lost.
+    Finish(s);
+    return;
+  }
+  last_ack_ = ack;
   context_->followers->Confirm(follower_id_, stream_number_, ack);
 }
 

@@ -101,6 +101,8 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   size_t object_ = 0;
   uint64_t last_send_us_ = 0;
 
+  Ack last_ack_;  // owned by the receiving side
+
   mutable absl::Mutex mutex_;
   bool busy_ ABSL_GUARDED_BY(mutex_) = true;  // until the welcome is sent
   // The pump found this stream busy and relies on OnSent.

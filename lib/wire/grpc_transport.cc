@@ -1,8 +1,7 @@
 #include "lib/wire/grpc_transport.h"
 
+#include <grpc/support/time.h>
 #include <grpcpp/grpcpp.h>
-
-#include <chrono>
 
 #include "lib/wire/conversions.h"
 #include "lib/wire/grpc_status.h"
@@ -98,8 +97,9 @@ class GrpcTransport : public FollowerTransport {
     // A call on a channel that failed to connect before fails at once, and between calls nobody
     // polls the socket of the next attempt: without this wait gRPC would notice only every five
     // seconds that the leader is back. Its result does not matter, as the call tells why it failed.
-    constexpr std::chrono::milliseconds kConnectWait(100);
-    channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectWait);
+    constexpr int64_t kConnectWaitMs = 100;
+    channel_->WaitForConnected(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                            gpr_time_from_millis(kConnectWaitMs, GPR_TIMESPAN)));
     return std::make_unique<GrpcFollowerStream>(stub_.get(), address_, hello);
   }
 
