@@ -105,13 +105,11 @@ Status InputOrder::Check(const FollowerInput& input) {
       in_image_ = false;
       return Status::OK();
     case Type::kFrames:
-      return CheckFrames(input.header);
+      return CheckFrames(input);
     case Type::kHeartbeat:
-      break;
+      return CheckHeartbeat(input.header);
   }
-  // Epoch 0: the leader is closing its database and does not know any more.
-  return input.header.leader.epoch == 0 ? Status::OK()
-                                        : CheckEpoch("a heartbeat", input.header.leader.epoch);
+  return Status::OK();
 }
 
 Status InputOrder::CheckWelcome(const Welcome& welcome) {
@@ -127,6 +125,7 @@ Status InputOrder::CheckWelcome(const Welcome& welcome) {
   }
   welcomed_ = true;
   epoch_ = welcome.epoch;
+  if (held_.epoch == epoch_) next_ = held_.offset;
   return Status::OK();
 }
 
@@ -136,9 +135,10 @@ Status InputOrder::CheckEpoch(const char* what, uint64_t epoch) const {
                             std::to_string(epoch) + ", expected " + std::to_string(epoch_));
 }
 
-Status InputOrder::CheckImageBegin(const ImageBegin& begin) const {
+Status InputOrder::CheckImageBegin(const ImageBegin& begin) {
   Status s = CheckEpoch("an image", begin.cut.epoch);
   if (!s.ok()) return s;
+  next_ = begin.cut.offset;
   std::set<LogFileId> announced;
   for (const LogFileSize& file : begin.files) {
     const bool is_log = file.id.file == FrameFile::kWal || file.id.file == FrameFile::kManifest;
@@ -150,13 +150,31 @@ Status InputOrder::CheckImageBegin(const ImageBegin& begin) const {
   return s;
 }
 
-Status InputOrder::CheckFrames(const FramesHeader& header) const {
+Status InputOrder::CheckHeartbeat(const FramesHeader& header) const {
+  // Epoch 0: the leader is closing its database and does not know any more.
+  Status s =
+      header.leader.epoch == 0 ? Status::OK() : CheckEpoch("a heartbeat", header.leader.epoch);
+  if (s.ok() && header.offset != next_) {
+    s = Status::Corruption("the leader has sent frames up to " + std::to_string(header.offset) +
+                           ", received were those up to " + std::to_string(next_));
+  }
+  return s;
+}
+
+Status InputOrder::CheckFrames(const FollowerInput& input) {
+  const FramesHeader& header = input.header;
   Status s = CheckEpoch("frames", header.epoch);
   if (s.ok() && header.leader.epoch != 0) s = CheckEpoch("a position", header.leader.epoch);
   if (s.ok() && header.image != in_image_) {
     s = Status::Corruption(header.image ? "the leader sent frames of an image outside of one"
                                         : "the leader sent frames of its log inside an image");
   }
+  if (!s.ok() || header.image) return s;
+  if (header.offset != next_) {
+    return Status::Corruption("the leader sent frames at " + std::to_string(header.offset) +
+                              ", expected them at " + std::to_string(next_));
+  }
+  next_ += input.payload.size();
   return s;
 }
 

@@ -31,11 +31,13 @@ inline constexpr size_t kMaxFollowerName = 1000;
 // The order of a leader's messages on one stream:
 //
 //   Welcome, then any number of Heartbeats, Frames of the log, and images, each of which is
-//   ImageBegin, Frames of it, ImageEnd; all of the epoch that Welcome named.
+//   ImageBegin, Frames of it, ImageEnd; all of the epoch that Welcome named. Frames of the log
+//   follow each other, and a heartbeat says how far they went.
 class InputOrder {
  public:
   // shown: what reads show; a leader of an older epoch has been replaced.
-  explicit InputOrder(const Position& shown) : shown_(shown) {}
+  // held: what the hello said; without an image, frames go on from there.
+  InputOrder(const Position& shown, const Position& held) : shown_(shown), held_(held) {}
 
   // Returns NotSupported for another protocol, Aborted for an older epoch, else Corruption.
   [[nodiscard]] rocksdb::Status Check(const FollowerInput& input);
@@ -43,13 +45,16 @@ class InputOrder {
  private:
   rocksdb::Status CheckWelcome(const Welcome& welcome);
   rocksdb::Status CheckEpoch(const char* what, uint64_t epoch) const;
-  rocksdb::Status CheckImageBegin(const ImageBegin& begin) const;
-  rocksdb::Status CheckFrames(const FramesHeader& header) const;
+  rocksdb::Status CheckImageBegin(const ImageBegin& begin);
+  rocksdb::Status CheckFrames(const FollowerInput& input);
+  rocksdb::Status CheckHeartbeat(const FramesHeader& header) const;
 
   const Position shown_;
+  const Position held_;
   bool welcomed_ = false;
   uint64_t epoch_ = 0;
   bool in_image_ = false;
+  uint64_t next_ = 0;  // where the next frames of the log begin
 };
 
 }  // namespace slipstream

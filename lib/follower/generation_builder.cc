@@ -16,23 +16,22 @@ using rocksdb::ColumnFamilyDescriptor;
 using rocksdb::ColumnFamilyHandle;
 using rocksdb::Status;
 
-// Bytes that may wait for a generation in the making before the applier has to wait for it.
-constexpr uint64_t kMaxBacklogBytes = 256ull << 20;
 // When no more than this is left, the applier does the rest.
 constexpr uint64_t kSmallBacklogBytes = 64ull << 10;
 
 // Some records of a recovered WAL leave the last sequence number lower than it was on the leader
 // (those that end with an empty range delete). Empty range deletes consume numbers and insert
 // nothing.
-// wal_bytes: of the records that may have done it. None is smaller than a byte for each number.
-Status FillSequences(rocksdb::DB* db, uint64_t wanted, uint64_t wal_bytes) {
+Status FillSequences(rocksdb::DB* db, uint64_t wanted) {
   constexpr uint64_t kBatch = 1000;
+  // They come from one WAL, which may be gone already, and take three bytes of it each. A number
+  // that is far away is none that a leader gave.
+  constexpr uint64_t kMostMissing = 1 << 26;
   const uint64_t recovered = db->GetLatestSequenceNumber();
-  if (wanted > recovered && wanted - recovered > wal_bytes) {
+  if (wanted > recovered && wanted - recovered > kMostMissing) {
     return Status::Corruption("generation: recovered sequence number " + std::to_string(recovered) +
-                              ", the log files explain " + std::to_string(wanted) + ", but " +
-                              std::to_string(wal_bytes) +
-                              " bytes of WAL cannot hold as many as are missing");
+                              ", the log files explain " + std::to_string(wanted) +
+                              ", expected at most " + std::to_string(kMostMissing) + " more");
   }
   for (uint64_t have; (have = db->GetLatestSequenceNumber()) < wanted;) {
     rocksdb::WriteBatch batch;
@@ -116,7 +115,7 @@ Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint6
     s = Status::Corruption("generation: recovered sequence number " + std::to_string(recovered) +
                            ", the log files explain " + std::to_string(cut.position.sequence));
   } else {
-    s = FillSequences(db, cut.position.sequence, cut.wal_bytes);
+    s = FillSequences(db, cut.position.sequence);
   }
   if (!s.ok()) {
     generation.Close();
@@ -126,8 +125,11 @@ Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint6
   return s;
 }
 
-GenerationBuilder::GenerationBuilder(GenerationSource source, std::function<void()> on_ready)
-    : source_(std::move(source)), on_ready_(std::move(on_ready)) {
+GenerationBuilder::GenerationBuilder(GenerationSource source, std::function<void()> on_ready,
+                                     uint64_t max_backlog_bytes)
+    : source_(std::move(source)),
+      on_ready_(std::move(on_ready)),
+      max_backlog_bytes_(max_backlog_bytes) {
   thread_ = std::thread([this] {
     NameThisThread("ss-builder");
     Run();
@@ -160,6 +162,11 @@ bool GenerationBuilder::busy() const {
   return cut_ || building_ || built_;
 }
 
+uint64_t GenerationBuilder::backlog_bytes() const {
+  absl::MutexLock lock(&mutex_);
+  return backlog_bytes_;
+}
+
 bool GenerationBuilder::ready() const {
   absl::MutexLock lock(&mutex_);
   return built_.has_value();
@@ -170,7 +177,7 @@ void GenerationBuilder::Add(std::string batch) {
   mutex_.Await(absl::Condition(
       +[](GenerationBuilder* b) {
         b->mutex_.AssertReaderHeld();
-        return b->backlog_bytes_ < kMaxBacklogBytes || b->built_ || b->stopping_;
+        return b->backlog_bytes_ < b->max_backlog_bytes_ || b->built_ || b->stopping_;
       },
       this));
   backlog_bytes_ += batch.size();

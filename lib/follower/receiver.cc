@@ -136,7 +136,7 @@ Status Receiver::Receive() {
   }
 
   Status error;
-  InputOrder order(progress_->applied());
+  InputOrder order(progress_->applied(), hello->held);
   FollowerInput input;
   while (stream->Read(&input)) {
     const uint64_t now_us = SteadyMicros();

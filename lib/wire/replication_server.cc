@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "lib/core/quoted_text.h"
 #include "lib/core/stream_checks.h"
 #include "lib/core/transport.h"
 #include "lib/host/steady_cond_var.h"
@@ -47,16 +48,16 @@ class GrpcLeaderStream : public LeaderStream {
     message.mutable_image_end();
     SendMessage(message);
   }
-  void SendHeartbeat(const Position& leader) override {
+  void SendHeartbeat(const Position& leader, uint64_t sent) override {
     v1::LeaderMessage message;
     wire::ToProto(leader, message.mutable_heartbeat()->mutable_leader());
+    message.mutable_heartbeat()->set_sent(sent);
     SendMessage(message);
   }
   void SendFrames(const FramesHeader& header, const std::vector<SharedBytes>& frames) override;
   void Finish(const Status& status) override;
 
-  // Ends a stream whose peer takes nothing any more, not even its end.
-  void Cancel() {
+  void Cancel() override {
     absl::MutexLock lock(&mutex_);
     if (context_ != nullptr) context_->TryCancel();
   }
@@ -107,9 +108,10 @@ class Router : public StreamRouter {
       absl::MutexLock lock(&mutex_);
       auto it = endpoints_.find(hello.database);
       if (stopped_ || it == endpoints_.end()) {
-        *status = stopped_
-                      ? Status::Aborted("the server is stopping")
-                      : Status::NotFound("no database \"" + hello.database + "\" is served here");
+        *status =
+            stopped_
+                ? Status::Aborted("the server is stopping")
+                : Status::NotFound("no database " + Quoted(hello.database) + " is served here");
         return nullptr;
       }
       endpoint = it->second;

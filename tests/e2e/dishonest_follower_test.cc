@@ -171,7 +171,7 @@ TEST_CASE("dishonest follower: messages out of order are refused by name", "[e2e
     v1::Hello hello = RawFollower::GoodHello();
     hello.set_database("\xff\xfe");
     follower.SendHello(hello);
-    CheckRefused(&follower, grpc::StatusCode::INVALID_ARGUMENT, {"malformed"});
+    CheckRefused(&follower, grpc::StatusCode::NOT_FOUND, {"no database"});
   }
 }
 

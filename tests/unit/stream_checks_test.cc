@@ -42,7 +42,7 @@ FollowerInput ImageFrames(uint64_t epoch) {
 
 // Welcomed, in epoch 5.
 InputOrder Welcomed() {
-  InputOrder order(Position{5, 10, 0});
+  InputOrder order(Position{5, 10, 0}, Position());
   REQUIRE(order.Check(Input(Type::kWelcome, 5)).ok());
   return order;
 }
@@ -112,7 +112,7 @@ TEST_CASE("stream_checks: a leader's messages in order are taken", "[unit]") {
 
 TEST_CASE("stream_checks: a leader's messages out of order are refused", "[unit]") {
   for (Type type : {Type::kImageBegin, Type::kImageEnd, Type::kFrames, Type::kHeartbeat}) {
-    InputOrder order((Position()));
+    InputOrder order{Position(), Position()};
     RequireRefused(order.Check(Input(type, 5)), Status::kCorruption, "before its welcome");
   }
   RequireRefused(Welcomed().Check(Input(Type::kWelcome, 5)), Status::kCorruption, "second time");
@@ -137,6 +137,39 @@ TEST_CASE("stream_checks: everything on a stream is of its epoch", "[unit]") {
   }
 }
 
+TEST_CASE("stream_checks: frames follow each other, and what was lost shows", "[unit]") {
+  InputOrder order(Position{5, 10, 0}, Position{5, 40, 0});
+  REQUIRE(order.Check(Input(Type::kWelcome, 5)).ok());
+  FollowerInput frames = Input(Type::kFrames, 5);
+  frames.payload = std::string(28, 'f');
+  FollowerInput heartbeat = Input(Type::kHeartbeat, 5);
+  const auto at = [](FollowerInput input, uint64_t offset) {
+    input.header.offset = offset;
+    return input;
+  };
+  REQUIRE(order.Check(at(heartbeat, 40)).ok());
+  REQUIRE(order.Check(at(frames, 40)).ok());
+  for (const uint64_t offset : {UINT64_C(40), UINT64_C(67), UINT64_C(96), UINT64_MAX}) {
+    InputOrder here = order;
+    RequireRefused(here.Check(at(frames, offset)), Status::kCorruption, "expected them at 68");
+    RequireRefused(here.Check(at(heartbeat, offset)), Status::kCorruption, "those up to 68");
+  }
+  REQUIRE(order.Check(at(frames, 68)).ok());
+  REQUIRE(order.Check(at(heartbeat, 96)).ok());
+  // An image says where they go on; its own frames have no place in the log.
+  FollowerInput begin = Input(Type::kImageBegin, 5);
+  begin.image_begin.cut.offset = 1000;
+  REQUIRE(order.Check(begin).ok());
+  REQUIRE(order.Check(at(ImageFrames(5), 7)).ok());
+  REQUIRE(order.Check(Input(Type::kImageEnd, 5)).ok());
+  RequireRefused(order.Check(at(frames, 96)), Status::kCorruption, "expected them at 1000");
+  REQUIRE(order.Check(at(frames, 1000)).ok());
+  // What is held of another epoch is nothing.
+  InputOrder other(Position{4, 10, 0}, Position{4, 40, 0});
+  REQUIRE(other.Check(Input(Type::kWelcome, 5)).ok());
+  REQUIRE(other.Check(at(frames, 0)).ok());
+}
+
 TEST_CASE("stream_checks: an image announces each log file once, by its kind", "[unit]") {
   FollowerInput begin = Input(Type::kImageBegin, 5);
   begin.image_begin.files = {{{FrameFile::kWal, 7}, 1}, {{FrameFile::kManifest, 7}, 2}};
@@ -148,13 +181,13 @@ TEST_CASE("stream_checks: an image announces each log file once, by its kind", "
 }
 
 TEST_CASE("stream_checks: a leader of an older epoch has been replaced", "[unit]") {
-  InputOrder order(Position{5, 10, 0});
+  InputOrder order(Position{5, 10, 0}, Position());
   RequireRefused(order.Check(Input(Type::kWelcome, 4)), Status::kAborted, "replaced");
   RequireRefused(order.Check(Input(Type::kWelcome, 0)), Status::kCorruption, "epoch is 0");
   REQUIRE(order.Check(Input(Type::kWelcome, 6)).ok());
   FollowerInput other = Input(Type::kWelcome, 5);
   other.welcome.protocol = 2;
-  InputOrder fresh((Position()));
+  InputOrder fresh{Position(), Position()};
   RequireRefused(fresh.Check(other), Status::kNotSupported, "protocol 2");
 }
 
