@@ -46,7 +46,7 @@ struct FollowerOptions {
   // The storage that holds the database's SST files; the same objects as the leader's. Required.
   std::shared_ptr<SharedStorage> storage;
 
-  // Shown in the leader's list of followers. Default: empty.
+  // Shown in the leader's list of followers. At most 1000 bytes. Default: empty.
   std::string name;
 
   // How long Open may take, in milliseconds, including the wait for a leader that is not up yet.
@@ -54,7 +54,7 @@ struct FollowerOptions {
   uint64_t open_timeout_ms = 60000;
 
   // A stream that carried nothing, not even a heartbeat, for this long, in milliseconds, is given
-  // up and opened anew. Default: 5000. Range: 100 and more.
+  // up and opened anew. Default: 5000. Range: 100 to 86400000.
   uint64_t stream_timeout_ms = 5000;
 
   // Received bytes that wait to be applied; at the limit the follower stops reading from the

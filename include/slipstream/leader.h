@@ -45,7 +45,7 @@ struct LeaderOptions {
 
   // A follower that has been gone this long, in milliseconds, no longer keeps files alive; when it
   // returns it takes a fresh image. After an open, nothing is removed from the storage for as long.
-  // Default: 10000. Range: 100 and more.
+  // Default: 10000. Range: 100 to 86400000.
   uint64_t follower_lease_ms = 10000;
 
   // Returns InvalidArgument naming the field, its value and what was expected.
@@ -71,6 +71,10 @@ struct FollowerInfo {
   uint64_t lag_bytes = 0;      // of the replication log, not yet applied
   uint64_t lag_sequences = 0;  // not yet applied
   uint64_t lag_us = 0;  // age of the oldest message sent and not confirmed as applied; 0 if none
+  // Since its last confirmation; one comes at least every LeaderOptions::heartbeat_ms, so a larger
+  // figure is that of a follower that hangs or cannot be reached. One that answers nothing at all
+  // is disconnected after about five seconds, and its lease begins.
+  uint64_t silent_us = 0;
   uint64_t live_generations = 0;
   uint64_t images_sent = 0;  // whole or partial images, instead of a plain continuation
   uint64_t bytes_sent = 0;

@@ -171,6 +171,7 @@ Status Applier::ApplyImageFrames(const std::string& payload) {
     Status s = DecodeFrame(&input, &frame);
     Image::Effect ignored;
     if (s.ok()) s = CheckColumnFamilyFrame(frame);
+    if (s.ok()) s = staging_->CheckAnnounced(frame);
     if (s.ok()) {
       s = staging_->Apply(
           frame, [](Slice, uint64_t) { return Status::OK(); }, &ignored);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdio>
 #include <map>
+#include <mutex>
 #include <random>
 #include <thread>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/core/object_name.h"
+#include "lib/core/stream_checks.h"
 #include "lib/follower/applier.h"
 #include "lib/follower/column_family_slots.h"
 #include "lib/follower/follower_db.h"
@@ -29,6 +31,8 @@ using rocksdb::ColumnFamilyDescriptor;
 using rocksdb::ColumnFamilyHandle;
 using rocksdb::DBOptions;
 using rocksdb::Status;
+
+constexpr uint64_t kDayMs = 86400000;
 
 Status Expect(bool ok, const std::string& field, const std::string& value,
               const std::string& expected) {
@@ -74,6 +78,7 @@ class FollowerImpl : public Follower {
   Status CheckWelcome(const Welcome& welcome) const;
   Status WaitUntilServing();
   void RetireLoop();
+  void StopThreads();
   void OnApplierError(const Status& status);
 
   const FollowerOptions options_;
@@ -90,7 +95,7 @@ class FollowerImpl : public Follower {
   std::thread retirer_;
   std::unique_ptr<FollowerColumnFamilyHandle> default_handle_;
   std::unique_ptr<rocksdb::DB> db_;
-  bool closed_ = false;
+  std::once_flag closed_;
 
   mutable absl::Mutex mutex_;
   Status open_error_ ABSL_GUARDED_BY(mutex_);
@@ -194,7 +199,8 @@ Status FollowerImpl::Open(std::vector<ColumnFamilyHandle*>* handles) {
 
 Status FollowerImpl::WaitUntilServing() {
   constexpr absl::Duration kLook = absl::Milliseconds(50);
-  const absl::Time deadline = absl::Now() + absl::Milliseconds(options_.open_timeout_ms);
+  const SteadyTime deadline = DeadlineIn(absl::Milliseconds(
+      static_cast<int64_t>(std::min<uint64_t>(options_.open_timeout_ms, INT64_MAX))));
   for (;;) {
     const uint64_t seen = progress_.version();
     if (progress_.applied().epoch != 0) return Status::OK();
@@ -206,14 +212,14 @@ Status FollowerImpl::WaitUntilServing() {
     const Status stream_error = receiver_->last_error();
     if (IsFinal(applier_error)) return applier_error;
     if (IsFinal(stream_error)) return stream_error;
-    if (absl::Now() >= deadline) {
+    if (std::chrono::steady_clock::now() >= deadline) {
       std::string why = !applier_error.ok() ? applier_error.ToString() : stream_error.ToString();
       if (applier_error.ok() && stream_error.ok()) why = "the image has not arrived yet";
       return Status::TimedOut("no image of database \"" + options_.database + "\" from " +
                               options_.leader_address + " within " +
                               std::to_string(options_.open_timeout_ms) + " ms: " + why);
     }
-    progress_.WaitForChange(seen, std::min(deadline, absl::Now() + kLook));
+    progress_.WaitForChange(seen, kLook);
   }
 }
 
@@ -257,14 +263,17 @@ FollowerStats FollowerImpl::stats() const {
 }
 
 Status FollowerImpl::Close() {
-  if (std::exchange(closed_, true)) return progress_.status();
+  std::call_once(closed_, [this] { StopThreads(); });
+  return progress_.status();
+}
+
+void FollowerImpl::StopThreads() {
   progress_.Stop();
   queue_.Stop();
   if (receiver_ != nullptr) receiver_->Stop();
   if (applier_ != nullptr) applier_->Stop();
   generations_.Stop();
   if (retirer_.joinable()) retirer_.join();
-  return progress_.status();
 }
 
 }  // namespace
@@ -276,12 +285,17 @@ Status FollowerOptions::Validate() const {
   }
   if (s.ok()) s = Expect(storage != nullptr, "storage", "nullptr", "a SharedStorage");
   if (s.ok()) {
+    s = Expect(name.size() <= kMaxFollowerName, "name",
+               "of " + std::to_string(name.size()) + " bytes",
+               "at most " + std::to_string(kMaxFollowerName));
+  }
+  if (s.ok()) {
     s = Expect(open_timeout_ms >= 1, "open_timeout_ms", std::to_string(open_timeout_ms),
                "1 or more");
   }
   if (s.ok()) {
-    s = Expect(stream_timeout_ms >= 100, "stream_timeout_ms", std::to_string(stream_timeout_ms),
-               "100 or more");
+    s = Expect(stream_timeout_ms >= 100 && stream_timeout_ms <= kDayMs, "stream_timeout_ms",
+               std::to_string(stream_timeout_ms), "100 to 86400000");
   }
   if (s.ok()) {
     s = Expect(receive_queue_bytes >= 1 << 20, "receive_queue_bytes",

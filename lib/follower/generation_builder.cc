@@ -18,8 +18,6 @@ using rocksdb::ColumnFamilyDescriptor;
 using rocksdb::ColumnFamilyHandle;
 using rocksdb::Status;
 
-// Bytes that may wait for a generation in the making before the applier has to wait for it.
-constexpr uint64_t kMaxBacklogBytes = 256ull << 20;
 // When no more than this is left, the applier does the rest.
 constexpr uint64_t kSmallBacklogBytes = 64ull << 10;
 
@@ -39,6 +37,15 @@ std::string BatchOfNothing(uint32_t count) {
 // (those that end with an empty range delete).
 Status FillSequences(rocksdb::DB* db, uint64_t wanted) {
   constexpr uint64_t kBatch = 1000;
+  // They come from one WAL, which may be gone already, and take three bytes of it each. A number
+  // that is far away is none that a leader gave.
+  constexpr uint64_t kMostMissing = 1 << 26;
+  const uint64_t recovered = db->GetLatestSequenceNumber();
+  if (wanted > recovered && wanted - recovered > kMostMissing) {
+    return Status::Corruption("generation: recovered sequence number " + std::to_string(recovered) +
+                              ", the log files explain " + std::to_string(wanted) +
+                              ", expected at most " + std::to_string(kMostMissing) + " more");
+  }
   for (uint64_t have; (have = db->GetLatestSequenceNumber()) < wanted;) {
     Status s = WriteToGeneration(
         db, BatchOfNothing(static_cast<uint32_t>(std::min(kBatch, wanted - have))));
@@ -123,8 +130,11 @@ Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint6
   return s;
 }
 
-GenerationBuilder::GenerationBuilder(GenerationSource source, std::function<void()> on_ready)
-    : source_(std::move(source)), on_ready_(std::move(on_ready)) {
+GenerationBuilder::GenerationBuilder(GenerationSource source, std::function<void()> on_ready,
+                                     uint64_t max_backlog_bytes)
+    : source_(std::move(source)),
+      on_ready_(std::move(on_ready)),
+      max_backlog_bytes_(max_backlog_bytes) {
   thread_ = std::thread([this] {
     NameThisThread("ss-builder");
     Run();
@@ -157,6 +167,11 @@ bool GenerationBuilder::busy() const {
   return cut_ || building_ || built_;
 }
 
+uint64_t GenerationBuilder::backlog_bytes() const {
+  absl::MutexLock lock(&mutex_);
+  return backlog_bytes_;
+}
+
 bool GenerationBuilder::ready() const {
   absl::MutexLock lock(&mutex_);
   return built_.has_value();
@@ -167,7 +182,7 @@ void GenerationBuilder::Add(std::string batch) {
   mutex_.Await(absl::Condition(
       +[](GenerationBuilder* b) {
         b->mutex_.AssertReaderHeld();
-        return b->backlog_bytes_ < kMaxBacklogBytes || b->built_ || b->stopping_;
+        return b->backlog_bytes_ < b->max_backlog_bytes_ || b->built_ || b->stopping_;
       },
       this));
   backlog_bytes_ += batch.size();

@@ -49,8 +49,12 @@ struct GenerationSource {
 // Threads: Start, Add, Take from the applier.
 class GenerationBuilder {
  public:
+  // Bytes that may wait for a generation in the making before the applier has to wait for it.
+  static constexpr uint64_t kMaxBacklogBytes = 256ull << 20;
+
   // on_ready: called on the builder's thread when a build has ended, well or not.
-  GenerationBuilder(GenerationSource source, std::function<void()> on_ready);
+  GenerationBuilder(GenerationSource source, std::function<void()> on_ready,
+                    uint64_t max_backlog_bytes = kMaxBacklogBytes);
   ~GenerationBuilder();
   void Stop();
 
@@ -59,8 +63,9 @@ class GenerationBuilder {
   // True from Start until Take.
   bool busy() const;
   bool ready() const;
-  // A batch that was applied to the current generation since the cut. Blocks while more than a
-  // fixed number of bytes wait.
+  uint64_t backlog_bytes() const;
+  // A batch that was applied to the current generation since the cut. Blocks while as much as the
+  // limit waits.
   void Add(std::string batch);
 
   struct Built {
@@ -80,6 +85,7 @@ class GenerationBuilder {
 
   const GenerationSource source_;
   const std::function<void()> on_ready_;
+  const uint64_t max_backlog_bytes_;
   std::thread thread_;
 
   mutable absl::Mutex mutex_;

@@ -30,12 +30,17 @@ Image::Image(const ImageBegin& begin, const Welcome& welcome)
       wal_recovery_mode_(welcome.wal_recovery_mode),
       current_manifest_(begin.current_manifest),
       objects_(std::make_shared<ObjectMap>()),
-      announced_(begin.files),
       two_phase_commit_(welcome.two_phase_commit),
       newest_recovered_wal_(welcome.newest_recovered_wal),
       last_wal_sequence_(welcome.recovered_sequence),
       missing_(welcome.recovered_transactions.begin(), welcome.recovered_transactions.end()) {
+  Announce(begin.files);
   for (const LogFileSize& file : begin.files) NewFile(file.id);
+}
+
+void Image::Announce(const std::vector<LogFileSize>& files) {
+  announced_.clear();
+  for (const LogFileSize& file : files) announced_[file.id] = file.size;
 }
 
 std::unique_ptr<Image> Image::Completing(std::unique_ptr<Image> held, const ImageBegin& begin) {
@@ -46,9 +51,8 @@ std::unique_ptr<Image> Image::Completing(std::unique_ptr<Image> held, const Imag
   image->current_manifest_ = begin.current_manifest;
   // Objects are announced anew, in whole; generations keep the map that they were opened with.
   image->objects_ = std::make_shared<ObjectMap>();
-  image->announced_ = begin.files;
-  std::map<LogFileId, uint64_t> announced;
-  for (const LogFileSize& file : begin.files) announced[file.id] = file.size;
+  image->Announce(begin.files);
+  const std::map<LogFileId, uint64_t>& announced = image->announced_;
   std::vector<LogFileId> gone;
   for (const auto& [id, file] : image->files_) {
     auto it = announced.find(id);
@@ -86,6 +90,26 @@ void Image::Remove(const LogFileId& id) {
   bytes_ -= size + it->second.rewritten.bytes();
   if (id.file == FrameFile::kWal) wal_bytes_ -= size;
   files_.erase(it);
+}
+
+Status Image::CheckAnnounced(const Frame& frame) const {
+  if (frame.type == FrameType::kObjectAdded) return Status::OK();
+  if (frame.type != FrameType::kLogAppend) {
+    return Status::Corruption("image: a frame of type " +
+                              std::to_string(static_cast<int>(frame.type)) +
+                              " in a transfer, expected bytes of log files and objects alone");
+  }
+  const LogFileId id{frame.file, frame.number};
+  auto it = announced_.find(id);
+  if (it == announced_.end()) {
+    return Status::Corruption("image: bytes of " + NameOf(id) + ", which was not announced");
+  }
+  if (frame.argument > it->second || frame.payload.size() > it->second - frame.argument) {
+    return Status::Corruption("image: " + NameOf(id) + ": bytes up to offset " +
+                              std::to_string(frame.argument + frame.payload.size()) +
+                              ", announced were " + std::to_string(it->second));
+  }
+  return Status::OK();
 }
 
 Status Image::Apply(const Frame& frame, const RecordSink& sink, Effect* effect) {
@@ -208,9 +232,9 @@ const Image::LogFile* Image::CurrentManifest() const {
 }
 
 Status Image::Complete() {
-  for (const LogFileSize& wanted : announced_) {
-    const uint64_t size = files_[wanted.id].data->size();
-    if (size != wanted.size) return Unexpected(wanted.id, "size", size, wanted.size);
+  for (const auto& [id, wanted] : announced_) {
+    const uint64_t size = files_[id].data->size();
+    if (size != wanted) return Unexpected(id, "size", size, wanted);
   }
   announced_.clear();
   const LogFile* manifest = CurrentManifest();

@@ -62,6 +62,10 @@ class Image {
   // Returns Corruption, naming file and offset, if the frame does not fit what is there.
   [[nodiscard]] rocksdb::Status Apply(const Frame& frame, const RecordSink& sink, Effect* effect);
 
+  // For each frame of a transfer, before Apply: only what its beginning announced may come, and no
+  // more of it.
+  // Returns Corruption, naming the file.
+  [[nodiscard]] rocksdb::Status CheckAnnounced(const Frame& frame) const;
   // The transfer is over: everything that was announced must be there.
   // Returns Corruption naming what is not.
   [[nodiscard]] rocksdb::Status Complete();
@@ -94,6 +98,7 @@ class Image {
     uint64_t complete_size = 0;
   };
 
+  void Announce(const std::vector<LogFileSize>& files);
   rocksdb::Status Append(const Frame& frame, const RecordSink& sink, Effect* effect);
   rocksdb::Status ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink);
   void ReadRecoveredWal(LogFile* file, const Frame& frame);
@@ -112,7 +117,7 @@ class Image {
   uint64_t current_manifest_ = 0;
   std::map<LogFileId, LogFile> files_;
   std::shared_ptr<ObjectMap> objects_;
-  std::vector<LogFileSize> announced_;  // of a transfer
+  std::map<LogFileId, uint64_t> announced_;  // of a transfer: what is to come
   // Whether WALs may hold transactions in two phases. If not, none of what concerns them is used.
   const bool two_phase_commit_;
   // WALs up to this number are what the leader recovered from. Only RocksDB knows what it makes of

@@ -115,7 +115,7 @@ Status Progress::WaitFor(const Position& position, uint64_t timeout_us) {
   if (position.epoch == 0) {
     return Status::InvalidArgument("WaitFor: the position is empty, expected one of a leader");
   }
-  const absl::Time deadline = absl::Now() + absl::Microseconds(timeout_us);
+  const SteadyTime deadline = DeadlineIn(timeout_us);
   absl::MutexLock lock(&mutex_);
   for (bool late = timeout_us == 0;;) {
     const Status::Code code = CoveredLocked(position);
@@ -129,7 +129,7 @@ Status Progress::WaitFor(const Position& position, uint64_t timeout_us) {
       return Status::TimedOut("reads show " + applied_.ToString() + ", not yet " +
                               position.ToString());
     }
-    late = changed_.WaitWithDeadline(&mutex_, deadline);
+    late = changed_.WaitUntil(&mutex_, deadline);
   }
 }
 
@@ -138,7 +138,7 @@ uint64_t Progress::StalenessLocked(uint64_t now_us) const {
 }
 
 Status Progress::WaitForFreshness(uint64_t max_staleness_us, uint64_t timeout_us) {
-  const absl::Time deadline = absl::Now() + absl::Microseconds(timeout_us);
+  const SteadyTime deadline = DeadlineIn(timeout_us);
   absl::MutexLock lock(&mutex_);
   for (bool late = timeout_us == 0;;) {
     const uint64_t staleness_us = StalenessLocked(SteadyMicros());
@@ -148,7 +148,7 @@ Status Progress::WaitForFreshness(uint64_t max_staleness_us, uint64_t timeout_us
       return Status::TimedOut("reads are " + std::to_string(staleness_us) +
                               " us old, expected at most " + std::to_string(max_staleness_us));
     }
-    late = changed_.WaitWithDeadline(&mutex_, deadline);
+    late = changed_.WaitUntil(&mutex_, deadline);
   }
 }
 
@@ -190,10 +190,11 @@ uint64_t Progress::version() const {
   return version_;
 }
 
-void Progress::WaitForChange(uint64_t seen, absl::Time deadline) const {
+void Progress::WaitForChange(uint64_t seen, absl::Duration timeout) const {
+  const SteadyTime deadline = DeadlineIn(timeout);
   absl::MutexLock lock(&mutex_);
   while (version_ == seen && !stopped_) {
-    if (changed_.WaitWithDeadline(&mutex_, deadline)) return;
+    if (changed_.WaitUntil(&mutex_, deadline)) return;
   }
 }
 

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "lib/core/epoch_table.h"
 #include "lib/core/messages.h"
+#include "lib/host/steady_cond_var.h"
 #include "slipstream/follower.h"
 #include "slipstream/position.h"
 
@@ -47,8 +48,8 @@ class Progress {
 
   // Counts changes that the leader should hear of.
   uint64_t version() const;
-  // Blocks until version() != seen, Stop, or the deadline.
-  void WaitForChange(uint64_t seen, absl::Time deadline) const;
+  // Blocks until version() != seen, Stop, or the timeout.
+  void WaitForChange(uint64_t seen, absl::Duration timeout) const;
   void BumpVersion();
 
   // Ends all waits, now and later, with ShutdownInProgress.
@@ -68,7 +69,7 @@ class Progress {
   };
 
   mutable absl::Mutex mutex_;
-  mutable absl::CondVar changed_;
+  mutable SteadyCondVar changed_;
   EpochTable epochs_ ABSL_GUARDED_BY(mutex_);
   Position applied_ ABSL_GUARDED_BY(mutex_);
   Position received_ ABSL_GUARDED_BY(mutex_);

@@ -24,12 +24,12 @@ bool ReceiveQueue::Push(Item item) {
 
 bool ReceiveQueue::Take(std::deque<Item>* items, absl::Duration timeout) {
   items->clear();
-  const absl::Time deadline = absl::Now() + timeout;
+  const SteadyTime deadline = DeadlineIn(timeout);
   absl::MutexLock lock(&mutex_);
   bytes_ -= std::exchange(taken_bytes_, 0);
   not_full_.Signal();
   while (!stopped_ && !woken_ && items_.empty()) {
-    if (not_empty_.WaitWithDeadline(&mutex_, deadline)) break;
+    if (not_empty_.WaitUntil(&mutex_, deadline)) break;
   }
   woken_ = false;
   if (stopped_) return false;

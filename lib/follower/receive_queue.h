@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/core/transport.h"
+#include "lib/host/steady_cond_var.h"
 
 namespace slipstream {
 
@@ -44,8 +45,8 @@ class ReceiveQueue {
 
   const uint64_t limit_bytes_;
   mutable absl::Mutex mutex_;
-  absl::CondVar not_empty_;
-  absl::CondVar not_full_;
+  SteadyCondVar not_empty_;
+  SteadyCondVar not_full_;
   std::deque<Item> items_ ABSL_GUARDED_BY(mutex_);
   uint64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t taken_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // of them, by the last Take

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/core/stream_checks.h"
 #include "lib/host/steady_clock.h"
 #include "lib/host/thread_name.h"
 
@@ -40,6 +41,7 @@ void Receiver::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    stopped_.SignalAll();
     if (stream_ != nullptr) stream_->Cancel();
   }
   progress_->BumpVersion();
@@ -63,6 +65,13 @@ bool Receiver::stopping() const {
   return stopping_;
 }
 
+bool Receiver::WaitForStop(absl::Duration timeout) {
+  const SteadyTime deadline = DeadlineIn(timeout);
+  absl::MutexLock lock(&mutex_);
+  for (bool late = false; !stopping_ && !late;) late = stopped_.WaitUntil(&mutex_, deadline);
+  return stopping_;
+}
+
 void Receiver::ReceiveLoop() {
   absl::Duration backoff = kFirstBackoff;
   for (;;) {
@@ -79,8 +88,7 @@ void Receiver::ReceiveLoop() {
     progress_->SetStreamStatus(s);
     // What this follower cannot apply is not asked for again and again at full speed.
     backoff = worked ? kFirstBackoff : std::min(backoff * 2, kLastBackoff);
-    absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), backoff)) return;
+    if (WaitForStop(backoff)) return;
     reconnects_.fetch_add(1, std::memory_order_relaxed);
   }
 }
@@ -88,12 +96,14 @@ void Receiver::ReceiveLoop() {
 std::optional<Hello> Receiver::AskHello() {
   struct Reply {
     absl::Mutex mutex;
+    SteadyCondVar answered;
     std::optional<Hello> hello ABSL_GUARDED_BY(mutex);
   };
   auto reply = std::make_shared<Reply>();
   const bool asked = queue_->Push(StreamStart{[reply](Hello hello) {
     absl::MutexLock lock(&reply->mutex);
     reply->hello = std::move(hello);
+    reply->answered.Signal();
   }});
   if (!asked) return std::nullopt;
   // The applier answers when it has dealt with what came before; it may be in the middle of opening
@@ -102,10 +112,8 @@ std::optional<Hello> Receiver::AskHello() {
   for (;;) {
     {
       absl::MutexLock lock(&reply->mutex);
-      const auto answered = +[](std::optional<Hello>* hello) { return hello->has_value(); };
-      if (reply->mutex.AwaitWithTimeout(absl::Condition(answered, &reply->hello), kLook)) {
-        return std::move(reply->hello);
-      }
+      if (!reply->hello) reply->answered.WaitUntil(&reply->mutex, DeadlineIn(kLook));
+      if (reply->hello) return std::move(reply->hello);
     }
     if (stopping()) return std::nullopt;
   }
@@ -123,23 +131,24 @@ Status Receiver::Receive() {
     absl::MutexLock lock(&mutex_);
     if (stopping_) stream->Cancel();
     stream_ = stream.get();
+    // What came after the end of the stream before was about that one.
+    restart_reason_ = Status::OK();
   }
 
   Status error;
+  InputOrder order(progress_->applied(), hello->held);
   FollowerInput input;
   while (stream->Read(&input)) {
     const uint64_t now_us = SteadyMicros();
     last_read_us_ = now_us;
-    if (input.type == FollowerInput::Type::kWelcome) {
+    error = order.Check(input);
+    if (error.ok() && input.type == FollowerInput::Type::kWelcome) {
       error = options_.check_welcome(input.welcome);
-      if (!error.ok()) {
-        stream->Cancel();
-        break;
-      }
-      progress_->SetConnected(true);
-      progress_->SetStreamStatus(Status::OK());
-      absl::MutexLock lock(&mutex_);
-      welcomed_ = true;
+      if (error.ok()) Welcomed(input.welcome);
+    }
+    if (!error.ok()) {
+      stream->Cancel();
+      break;
     }
     if (input.type == FollowerInput::Type::kFrames ||
         input.type == FollowerInput::Type::kHeartbeat) {
@@ -171,38 +180,55 @@ Status Receiver::Receive() {
   return error.ok() ? ended : error;
 }
 
+void Receiver::Welcomed(const Welcome& welcome) {
+  progress_->SetConnected(true);
+  progress_->SetStreamStatus(Status::OK());
+  heartbeat_us_ = std::clamp<uint64_t>(welcome.heartbeat_ms, 10, 10000) * 1000;
+  {
+    absl::MutexLock lock(&mutex_);
+    welcomed_ = true;
+  }
+  // The leader may know nothing of this follower, whose next change may be far away.
+  progress_->BumpVersion();
+}
+
 void Receiver::KeepLoop() {
-  const absl::Duration look = absl::Microseconds(
-      std::max<uint64_t>(std::min<uint64_t>(options_.stream_timeout_us / 4, 250000), 1000));
   uint64_t seen = UINT64_MAX;
-  absl::Time next_ack = absl::InfinitePast();
+  uint64_t acked_us = 0;
   for (;;) {
-    progress_->WaitForChange(seen, absl::Now() + look);
+    const uint64_t heartbeat_us = heartbeat_us_;
+    const uint64_t look_us =
+        std::min({options_.stream_timeout_us / 4, heartbeat_us, UINT64_C(250000)});
+    progress_->WaitForChange(seen, absl::Microseconds(std::max<uint64_t>(look_us, 1000)));
     if (stopping()) return;
     Watch();
-    const absl::Time now = absl::Now();
-    if (progress_->version() == seen) continue;
-    if (now < next_ack) {
-      // Something was acknowledged a moment ago: what comes now goes together.
-      absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), next_ack - now)) return;
-    }
-    FollowerStream* stream;
-    {
-      absl::MutexLock lock(&mutex_);
-      stream = welcomed_ ? stream_ : nullptr;
-      writing_ = stream != nullptr;
+    const uint64_t since_us = SteadyMicros() - acked_us;
+    if (progress_->version() == seen && since_us < heartbeat_us) continue;
+    // What comes shortly after an acknowledgement goes together.
+    if (since_us < options_.ack_interval_us &&
+        WaitForStop(absl::Microseconds(options_.ack_interval_us - since_us))) {
+      return;
     }
     seen = progress_->version();
-    if (stream == nullptr) continue;
-    Ack ack;
-    progress_->Fill(&ack);
-    options_.fill_ack(&ack);
-    stream->WriteAck(ack);
-    next_ack = absl::Now() + absl::Microseconds(options_.ack_interval_us);
-    absl::MutexLock lock(&mutex_);
-    writing_ = false;
+    Acknowledge();
+    acked_us = SteadyMicros();
   }
+}
+
+void Receiver::Acknowledge() {
+  FollowerStream* stream;
+  {
+    absl::MutexLock lock(&mutex_);
+    stream = welcomed_ ? stream_ : nullptr;
+    writing_ = stream != nullptr;
+  }
+  if (stream == nullptr) return;
+  Ack ack;
+  progress_->Fill(&ack);
+  options_.fill_ack(&ack);
+  stream->WriteAck(ack);
+  absl::MutexLock lock(&mutex_);
+  writing_ = false;
 }
 
 void Receiver::Watch() {

@@ -15,6 +15,7 @@
 #include "lib/core/transport.h"
 #include "lib/follower/progress.h"
 #include "lib/follower/receive_queue.h"
+#include "lib/host/steady_cond_var.h"
 
 namespace slipstream {
 
@@ -53,9 +54,14 @@ class Receiver {
   // One stream, from hello to its end.
   rocksdb::Status Receive();
   std::optional<Hello> AskHello();
+  void Welcomed(const Welcome& welcome);
   void KeepLoop();
+  // Sends an acknowledgement, if there is a stream to send it on.
+  void Acknowledge();
   void Watch();
   bool stopping() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // True if Stop was called, false after the timeout.
+  bool WaitForStop(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const ReceiverOptions options_;
   const std::unique_ptr<FollowerTransport> transport_;
@@ -64,9 +70,12 @@ class Receiver {
   std::thread receiver_;
   std::thread keeper_;
   std::atomic<uint64_t> last_read_us_{0};
+  // How often the leader wants to hear of this follower at the least: as often as it is heard of.
+  std::atomic<uint64_t> heartbeat_us_{250000};
   std::atomic<uint64_t> reconnects_{0};
 
   mutable absl::Mutex mutex_;
+  SteadyCondVar stopped_;
   // The open stream; the receiver's thread owns it and waits until no acknowledgement is being
   // written before it goes.
   FollowerStream* stream_ ABSL_GUARDED_BY(mutex_) = nullptr;

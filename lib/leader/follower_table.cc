@@ -15,7 +15,9 @@ uint64_t FollowerTable::Connect(const Hello& hello, const std::string& peer, con
   Position pin = now;
   if (hello.pin.epoch != 0) pin = std::min(pin, hello.pin);
   const uint64_t stream = registry_.Connect(hello, peer, pin);
-  counters_[hello.follower_id].flights.clear();
+  Counters& c = counters_[hello.follower_id];
+  c.flights.clear();
+  c.heard_us = SteadyMicros();
   return stream;
 }
 
@@ -32,7 +34,9 @@ void FollowerTable::Disconnect(const std::string& id, uint64_t stream) {
 void FollowerTable::Confirm(const std::string& id, uint64_t stream, const Ack& ack) {
   absl::MutexLock lock(&mutex_);
   if (!registry_.Confirm(id, stream, ack)) return;
-  std::deque<Flight>& flights = counters_[id].flights;
+  Counters& c = counters_[id];
+  c.heard_us = SteadyMicros();
+  std::deque<Flight>& flights = c.flights;
   while (!flights.empty() && flights.front().end <= ack.applied) flights.pop_front();
   confirmed_.SignalAll();
 }
@@ -91,7 +95,7 @@ rocksdb::Status FollowerTable::CheckReachableLocked(const Position& position) co
 
 rocksdb::Status FollowerTable::Wait(const Position& position, size_t count, AckLevel level,
                                     uint64_t timeout_us) {
-  const absl::Time deadline = absl::Now() + absl::Microseconds(timeout_us);
+  const SteadyTime deadline = DeadlineIn(timeout_us);
   absl::MutexLock lock(&mutex_);
   for (bool late = timeout_us == 0;;) {
     if (stopped_) return rocksdb::Status::Aborted("the leader is closing");
@@ -105,7 +109,7 @@ rocksdb::Status FollowerTable::Wait(const Position& position, size_t count, AckL
           std::to_string(have) + " of " + std::to_string(count) + " followers have confirmed " +
           position.ToString() + (level == AckLevel::kApplied ? " as applied" : " as received"));
     }
-    late = confirmed_.WaitWithDeadline(&mutex_, deadline);
+    late = confirmed_.WaitUntil(&mutex_, deadline);
   }
 }
 
@@ -138,6 +142,7 @@ std::vector<FollowerInfo> FollowerTable::List(const Position& leader) const {
     if (auto c = counters_.find(id); c != counters_.end()) {
       info.images_sent = c->second.images_sent;
       info.bytes_sent = c->second.bytes_sent;
+      info.silent_us = now_us > c->second.heard_us ? now_us - c->second.heard_us : 0;
       if (!c->second.flights.empty() && now_us > c->second.flights.front().sent_us) {
         info.lag_us = now_us - c->second.flights.front().sent_us;
       }

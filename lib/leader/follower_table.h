@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "lib/core/follower_registry.h"
+#include "lib/host/steady_cond_var.h"
 #include "slipstream/leader.h"
 
 namespace slipstream {
@@ -55,6 +56,7 @@ class FollowerTable {
   };
   struct Counters {
     std::deque<Flight> flights;
+    uint64_t heard_us = 0;  // when it last said something
     uint64_t images_sent = 0;
     uint64_t bytes_sent = 0;
   };
@@ -65,7 +67,7 @@ class FollowerTable {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
-  absl::CondVar confirmed_;
+  SteadyCondVar confirmed_;
   FollowerRegistry registry_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Counters> counters_ ABSL_GUARDED_BY(mutex_);
   Position reachable_ ABSL_GUARDED_BY(mutex_){0, UINT64_MAX, 0};

@@ -1,6 +1,7 @@
 #include "lib/leader/incarnation_keeper.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,7 @@ using rocksdb::Status;
 constexpr absl::Duration kFirstLook = absl::Milliseconds(5);
 constexpr absl::Duration kLastLook = absl::Milliseconds(250);
 // RocksDB has dealt with a failed write by then: see MayFlush.
-constexpr absl::Duration kQuiet = absl::Seconds(1);
+constexpr std::chrono::seconds kQuiet(1);
 
 }  // namespace
 
@@ -52,6 +53,7 @@ IncarnationKeeper::Incarnation IncarnationKeeper::Begin(std::shared_ptr<Replicat
   context->followers = parts_.followers;
   context->position = incarnation.position;
   context->heartbeat_us = parts_.heartbeat_us;
+  context->silence_us = std::max<uint64_t>(4 * context->heartbeat_us, 5000000);
   context->max_batch_delay_us = parts_.max_batch_delay_us;
   parts_.followers->SetReachable(Position{log->epoch(), UINT64_MAX, 0}, Status::OK());
   incarnation.sessions = std::make_shared<SessionSet>(std::move(context), parts_.database,
@@ -152,7 +154,7 @@ bool IncarnationKeeper::MayFlush() const {
   // wrote, a moment after this class hears of it; a flush is refused from then on, until it has
   // recovered.
   const auto [recovered, at] = parts_.signal->last();
-  return recovered || absl::Now() - at >= kQuiet;
+  return recovered || std::chrono::steady_clock::now() - at >= kQuiet;
 }
 
 Status IncarnationKeeper::TryNext(const Incarnation& broken) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <utility>
 
 #include "lib/core/object_name.h"
@@ -80,6 +81,7 @@ class LeaderImpl : public Leader {
     const rocksdb::Comparator* comparator = handle->GetComparator();
     log_->KnowComparator(comparator->Name(), static_cast<uint32_t>(comparator->timestamp_size()));
   }
+  Status Stop();
 
   const LeaderOptions options_;
   const std::string path_;
@@ -101,6 +103,8 @@ class LeaderImpl : public Leader {
   std::shared_ptr<IncarnationKeeper> keeper_;
   bool announced_ = false;  // to the server
   std::shared_ptr<ReplicationServer> server_;
+  std::once_flag closed_;
+  Status close_status_;
 };
 
 Status LeaderImpl::LockDirectory(bool create) {
@@ -266,6 +270,11 @@ LeaderStats LeaderImpl::stats() const {
 }
 
 Status LeaderImpl::Close() {
+  std::call_once(closed_, [this] { close_status_ = Stop(); });
+  return close_status_;
+}
+
+Status LeaderImpl::Stop() {
   if (followers_ != nullptr) followers_->Stop();
   // What a leader has not put on the server is another leader's.
   if (std::exchange(announced_, false)) server_->router()->Remove(options_.database);
@@ -300,8 +309,8 @@ Status LeaderOptions::Validate() const {
                std::to_string(heartbeat_ms), "10 to 10000");
   }
   if (s.ok()) {
-    s = Expect(follower_lease_ms >= 100, "follower_lease_ms", std::to_string(follower_lease_ms),
-               "100 or more");
+    s = Expect(follower_lease_ms >= 100 && follower_lease_ms <= 86400000, "follower_lease_ms",
+               std::to_string(follower_lease_ms), "100 to 86400000");
   }
   return s;
 }

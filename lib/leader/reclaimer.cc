@@ -30,6 +30,7 @@ void Reclaimer::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    stopped_.SignalAll();
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -39,13 +40,17 @@ void Reclaimer::Run(uint64_t lease_ms) {
   const absl::Duration interval =
       std::clamp(wait / 20, absl::Milliseconds(10), absl::Milliseconds(250));
   for (;;) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), wait)) return;
-    }
+    if (WaitForStop(wait)) return;
     Reclaim();
     wait = interval;
   }
+}
+
+bool Reclaimer::WaitForStop(absl::Duration timeout) {
+  const SteadyTime deadline = DeadlineIn(timeout);
+  absl::MutexLock lock(&mutex_);
+  for (bool late = false; !stopping_ && !late;) late = stopped_.WaitUntil(&mutex_, deadline);
+  return stopping_;
 }
 
 void Reclaimer::Reclaim() {

@@ -8,6 +8,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "lib/host/steady_cond_var.h"
 #include "lib/leader/follower_table.h"
 #include "lib/leader/object_catalog.h"
 #include "rocksdb/env.h"
@@ -35,6 +36,8 @@ class Reclaimer {
  private:
   void Run(uint64_t lease_ms);
   void Reclaim();
+  // True if Stop was called, false after the timeout.
+  bool WaitForStop(absl::Duration timeout);
 
   const std::string database_;
   const std::shared_ptr<SharedStorage> storage_;
@@ -44,6 +47,7 @@ class Reclaimer {
   std::thread thread_;
 
   mutable absl::Mutex mutex_;
+  SteadyCondVar stopped_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   Position deleted_through_ ABSL_GUARDED_BY(mutex_);
   uint64_t deleted_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -7,6 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "lib/host/steady_cond_var.h"
 #include "rocksdb/listener.h"
 
 namespace slipstream {
@@ -27,7 +28,7 @@ class RecoverySignal : public rocksdb::EventListener {
   void Wake() { Changed(false); }
 
   // Whether the last thing that happened was a recovery, and when that was.
-  std::pair<bool, absl::Time> last() const {
+  std::pair<bool, SteadyTime> last() const {
     absl::MutexLock lock(&mutex_);
     return {recovered_, changed_at_};
   }
@@ -35,9 +36,9 @@ class RecoverySignal : public rocksdb::EventListener {
   // Blocks until something has happened since `*seen` was set by this call, or `timeout`.
   void Wait(uint64_t* seen, absl::Duration timeout) {
     absl::MutexLock lock(&mutex_);
-    const absl::Time deadline = absl::Now() + timeout;
+    const SteadyTime deadline = DeadlineIn(timeout);
     while (version_ == *seen) {
-      if (changed_.WaitWithDeadline(&mutex_, deadline)) break;
+      if (changed_.WaitUntil(&mutex_, deadline)) break;
     }
     *seen = version_;
   }
@@ -47,15 +48,15 @@ class RecoverySignal : public rocksdb::EventListener {
     absl::MutexLock lock(&mutex_);
     ++version_;
     recovered_ = recovered;
-    changed_at_ = absl::Now();
+    changed_at_ = std::chrono::steady_clock::now();
     changed_.SignalAll();
   }
 
   mutable absl::Mutex mutex_;
-  absl::CondVar changed_;
+  SteadyCondVar changed_;
   uint64_t version_ ABSL_GUARDED_BY(mutex_) = 0;
   bool recovered_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Time changed_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  SteadyTime changed_at_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace slipstream

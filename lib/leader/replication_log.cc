@@ -444,9 +444,9 @@ ImageSnapshot ReplicationLog::Snapshot() const {
 void ReplicationLog::WaitForGrowth(uint64_t seen, absl::Duration timeout) {
   absl::MutexLock lock(&wait_mutex_);
   waiting_.store(true, std::memory_order_seq_cst);
-  const absl::Time deadline = absl::Now() + timeout;
+  const SteadyTime deadline = DeadlineIn(timeout);
   while (!woken_ && end_.load(std::memory_order_seq_cst) == seen) {
-    if (grown_.WaitWithDeadline(&wait_mutex_, deadline)) break;
+    if (grown_.WaitUntil(&wait_mutex_, deadline)) break;
   }
   woken_ = false;
   waiting_.store(false, std::memory_order_relaxed);
@@ -454,9 +454,9 @@ void ReplicationLog::WaitForGrowth(uint64_t seen, absl::Duration timeout) {
 
 void ReplicationLog::Pause(absl::Duration timeout) {
   absl::MutexLock lock(&wait_mutex_);
-  const absl::Time deadline = absl::Now() + timeout;
+  const SteadyTime deadline = DeadlineIn(timeout);
   while (!woken_) {
-    if (grown_.WaitWithDeadline(&wait_mutex_, deadline)) break;
+    if (grown_.WaitUntil(&wait_mutex_, deadline)) break;
   }
   woken_ = false;
 }

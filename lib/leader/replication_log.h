@@ -24,6 +24,7 @@
 #include "lib/core/frame.h"
 #include "lib/core/messages.h"
 #include "lib/core/transport.h"
+#include "lib/host/steady_cond_var.h"
 #include "rocksdb/file_system.h"
 
 namespace slipstream {
@@ -168,7 +169,7 @@ class ReplicationLog {
 
   // The waiting side, apart from mutex_ so that an append takes it only when somebody sleeps.
   absl::Mutex wait_mutex_;
-  absl::CondVar grown_;
+  SteadyCondVar grown_;
   std::atomic<bool> waiting_{false};
   bool woken_ ABSL_GUARDED_BY(wait_mutex_) = false;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/core/stream_checks.h"
 #include "lib/host/steady_clock.h"
 #include "lib/host/thread_name.h"
 
@@ -39,12 +40,8 @@ void SessionSet::Stop(const Status& why) {
 }
 
 Status SessionSet::Check(const Hello& hello) const {
-  if (hello.min_protocol > kProtocolVersion || hello.max_protocol < kProtocolVersion) {
-    return Status::NotSupported(
-        "the follower speaks protocol " + std::to_string(hello.min_protocol) + " to " +
-        std::to_string(hello.max_protocol) + ", the leader " + std::to_string(kProtocolVersion));
-  }
-  if (hello.follower_id.empty()) return Status::InvalidArgument("empty follower id");
+  Status s = CheckHello(hello, Position{context_->log->epoch(), context_->log->end(), 0});
+  if (!s.ok()) return s;
   if (!hello.db_identity.empty() && hello.db_identity != welcome_.db_identity) {
     return Status::InvalidArgument("the follower has shown database " + hello.db_identity +
                                    ", but \"" + database_ + "\" is now " + welcome_.db_identity);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/core/coding.h"
+#include "lib/core/stream_checks.h"
 #include "lib/host/steady_clock.h"
 
 namespace slipstream {
@@ -37,7 +38,10 @@ StreamSession::StreamSession(std::shared_ptr<const SessionContext> context,
       follower_id_(hello.follower_id),
       stream_number_(context_->followers->Connect(hello, peer, context_->position->Now())),
       welcome_(std::move(welcome)),
-      pacer_(context_->max_batch_delay_us) {}
+      pacer_(context_->max_batch_delay_us),
+      heard_us_(SteadyMicros()) {
+  last_ack_.pin = hello.pin;
+}
 
 void StreamSession::Resume(const Hello& hello) {
   phase_ = Phase::kReplicate;
@@ -60,6 +64,11 @@ bool StreamSession::TakeTurn() {
 
 StreamSession::Next StreamSession::Advance(uint64_t now_us) {
   Next next{context_->heartbeat_us};
+  // gRPC's own pings find it too, unless the wall clock was set back, which stops gRPC's timers.
+  if (const uint64_t heard_us = heard_us_;
+      now_us > heard_us && now_us - heard_us > context_->silence_us) {
+    stream_->Cancel();
+  }
   if (!TakeTurn()) {
     next.wait = Next::Wait::kSent;
   } else if (!SendNext(now_us, &next)) {
@@ -216,7 +225,7 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
       return false;
     }
     last_send_us_ = now_us;
-    stream_->SendHeartbeat(leader);
+    stream_->SendHeartbeat(leader, cursor_);
     return true;
   }
   FramesHeader header;
@@ -242,6 +251,14 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
 }
 
 void StreamSession::OnAck(const Ack& ack) {
+  Status s = CheckAck(ack, last_ack_, Position{context_->log->epoch(), context_->log->end(), 0});
+  if (!s.ok()) {
+    // Nothing of it counts: a position that was never reached could confirm a write that is lost.
+    Finish(s);
+    return;
+  }
+  last_ack_ = ack;
+  heard_us_ = SteadyMicros();
   context_->followers->Confirm(follower_id_, stream_number_, ack);
 }
 

@@ -6,6 +6,7 @@
 //      +--> image (ImageBegin, frames of files, ImageEnd) ------+
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,6 +29,8 @@ struct SessionContext {
   std::shared_ptr<FollowerTable> followers;
   std::shared_ptr<PositionSource> position;
   uint64_t heartbeat_us = 0;
+  // A follower that was silent for so long is given up; it confirms at every heartbeat.
+  uint64_t silence_us = 0;
   uint64_t max_batch_delay_us = 0;
 };
 
@@ -100,6 +103,9 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   uint64_t part_done_ = 0;
   size_t object_ = 0;
   uint64_t last_send_us_ = 0;
+
+  Ack last_ack_;  // owned by the receiving side
+  std::atomic<uint64_t> heard_us_;
 
   mutable absl::Mutex mutex_;
   bool busy_ ABSL_GUARDED_BY(mutex_) = true;  // until the welcome is sent

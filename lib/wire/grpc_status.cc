@@ -20,6 +20,8 @@ grpc::Status ToGrpc(const Status& status) {
       return {grpc::StatusCode::ABORTED, message};
     case Status::kCorruption:
       return {grpc::StatusCode::DATA_LOSS, message};
+    case Status::kTimedOut:
+      return {grpc::StatusCode::DEADLINE_EXCEEDED, message};
     default:
       return {grpc::StatusCode::INTERNAL, message};
   }
@@ -40,6 +42,8 @@ Status FromGrpc(const grpc::Status& status, const std::string& peer) {
       return Status::Aborted(message);
     case grpc::StatusCode::DATA_LOSS:
       return Status::Corruption(message);
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return Status::TimedOut(message);
     case grpc::StatusCode::UNIMPLEMENTED:
       return Status::NotSupported(peer + " is not a Slipstream leader: " + status.error_message());
     case grpc::StatusCode::CANCELLED:

@@ -2,8 +2,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <chrono>
-
 #include "lib/wire/conversions.h"
 #include "lib/wire/grpc_status.h"
 #include "slipstream/v1/replication.grpc.pb.h"
@@ -13,8 +11,9 @@ namespace {
 
 class GrpcFollowerStream : public FollowerStream {
  public:
-  GrpcFollowerStream(v1::Replication::Stub* stub, std::string address, const Hello& hello)
-      : address_(std::move(address)), stream_(stub->Follow(&context_)) {
+  GrpcFollowerStream(std::unique_ptr<v1::Replication::Stub> stub, std::string address,
+                     const Hello& hello)
+      : address_(std::move(address)), stub_(std::move(stub)), stream_(stub_->Follow(&context_)) {
     v1::FollowerMessage message;
     wire::ToProto(hello, message.mutable_hello());
     // A failure shows at the first Read.
@@ -44,6 +43,7 @@ class GrpcFollowerStream : public FollowerStream {
         input->type = FollowerInput::Type::kHeartbeat;
         input->header = FramesHeader();
         input->header.leader = wire::FromProto(message_.heartbeat().leader());
+        input->header.offset = message_.heartbeat().sent();
         return true;
       case v1::LeaderMessage::MESSAGE_NOT_SET:
         break;
@@ -71,6 +71,7 @@ class GrpcFollowerStream : public FollowerStream {
 
  private:
   const std::string address_;
+  const std::unique_ptr<v1::Replication::Stub> stub_;
   grpc::ClientContext context_;
   const std::unique_ptr<grpc::ClientReaderWriter<v1::FollowerMessage, v1::LeaderMessage>> stream_;
   v1::LeaderMessage message_;
@@ -79,34 +80,26 @@ class GrpcFollowerStream : public FollowerStream {
 
 class GrpcTransport : public FollowerTransport {
  public:
-  GrpcTransport(const std::string& address, std::shared_ptr<grpc::ChannelCredentials> credentials)
-      : address_(address) {
-    grpc::ChannelArguments arguments;
-    // A connection of its own: several followers in one process share nothing.
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    channel_ = grpc::CreateCustomChannel(
-        address, credentials != nullptr ? credentials : grpc::InsecureChannelCredentials(),
-        arguments);
-    stub_ = v1::Replication::NewStub(channel_);
-  }
+  GrpcTransport(std::string address, std::shared_ptr<grpc::ChannelCredentials> credentials)
+      : address_(std::move(address)),
+        credentials_(credentials != nullptr ? std::move(credentials)
+                                            : grpc::InsecureChannelCredentials()) {}
 
+  // Each stream has a channel of its own. One that failed to connect would try again by gRPC's
+  // timers, which nobody drives between two calls, and which stand still for as long as the wall
+  // clock was set back.
   std::unique_ptr<FollowerStream> Open(const Hello& hello) override {
-    // A call on a channel that failed to connect before fails at once, and between calls nobody
-    // polls the socket of the next attempt: without this wait gRPC would notice only every five
-    // seconds that the leader is back. Its result does not matter, as the call tells why it failed.
-    constexpr std::chrono::milliseconds kConnectWait(100);
-    channel_->WaitForConnected(std::chrono::system_clock::now() + kConnectWait);
-    return std::make_unique<GrpcFollowerStream>(stub_.get(), address_, hello);
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    return std::make_unique<GrpcFollowerStream>(
+        v1::Replication::NewStub(grpc::CreateCustomChannel(address_, credentials_, arguments)),
+        address_, hello);
   }
 
  private:
   const std::string address_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<v1::Replication::Stub> stub_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
 };
 
 }  // namespace

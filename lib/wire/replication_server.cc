@@ -1,15 +1,19 @@
 #include "slipstream/replication_server.h"
 
+#include <grpc/support/time.h>
+#include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
-#include <chrono>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "lib/core/quoted_text.h"
+#include "lib/core/stream_checks.h"
 #include "lib/core/transport.h"
+#include "lib/host/steady_cond_var.h"
 #include "lib/wire/conversions.h"
 #include "lib/wire/grpc_status.h"
 #include "slipstream/v1/replication.grpc.pb.h"
@@ -44,16 +48,16 @@ class GrpcLeaderStream : public LeaderStream {
     message.mutable_image_end();
     SendMessage(message);
   }
-  void SendHeartbeat(const Position& leader) override {
+  void SendHeartbeat(const Position& leader, uint64_t sent) override {
     v1::LeaderMessage message;
     wire::ToProto(leader, message.mutable_heartbeat()->mutable_leader());
+    message.mutable_heartbeat()->set_sent(sent);
     SendMessage(message);
   }
   void SendFrames(const FramesHeader& header, const std::vector<SharedBytes>& frames) override;
   void Finish(const Status& status) override;
 
-  // Ends a stream whose peer takes nothing any more, not even its end.
-  void Cancel() {
+  void Cancel() override {
     absl::MutexLock lock(&mutex_);
     if (context_ != nullptr) context_->TryCancel();
   }
@@ -97,14 +101,17 @@ class Router : public StreamRouter {
 
   std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,
                                         std::shared_ptr<LeaderStream> stream, Status* status) {
+    *status = CheckHelloSizes(hello);
+    if (!status->ok()) return nullptr;
     std::shared_ptr<LeaderEndpoint> endpoint;
     {
       absl::MutexLock lock(&mutex_);
       auto it = endpoints_.find(hello.database);
       if (stopped_ || it == endpoints_.end()) {
-        *status = stopped_
-                      ? Status::Aborted("the server is stopping")
-                      : Status::NotFound("no database \"" + hello.database + "\" is served here");
+        *status =
+            stopped_
+                ? Status::Aborted("the server is stopping")
+                : Status::NotFound("no database " + Quoted(hello.database) + " is served here");
         return nullptr;
       }
       endpoint = it->second;
@@ -124,6 +131,7 @@ class Router : public StreamRouter {
   void Closed(const std::shared_ptr<GrpcLeaderStream>& stream) {
     absl::MutexLock lock(&mutex_);
     streams_.erase(stream);
+    if (streams_.empty()) all_closed_.SignalAll();
   }
 
   // Ends all streams and waits until they are gone: at most five seconds, and longer than one only
@@ -145,14 +153,16 @@ class Router : public StreamRouter {
 
  private:
   bool WaitUntilClosed(absl::Duration patience) {
+    const SteadyTime deadline = DeadlineIn(patience);
     absl::MutexLock lock(&mutex_);
-    return mutex_.AwaitWithTimeout(
-        absl::Condition(
-            +[](decltype(streams_)* open) { return open->empty(); }, &streams_),
-        patience);
+    for (bool late = false; !streams_.empty() && !late;) {
+      late = all_closed_.WaitUntil(&mutex_, deadline);
+    }
+    return streams_.empty();
   }
 
   absl::Mutex mutex_;
+  SteadyCondVar all_closed_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   int accepting_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, std::shared_ptr<LeaderEndpoint>> endpoints_ ABSL_GUARDED_BY(mutex_);
@@ -166,6 +176,13 @@ class StreamReactor : public grpc::ServerBidiReactor<ByteBuffer, ByteBuffer> {
         peer_(context->peer()),
         stream_(std::make_shared<GrpcLeaderStream>(this, context)) {
     router_->Opened(stream_);
+    // A stream without a hello is nobody's: no lease and no leader would ever end it.
+    constexpr int64_t kHelloPatienceMs = 5000;
+    hello_alarm_.Set(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                  gpr_time_from_millis(kHelloPatienceMs, GPR_TIMESPAN)),
+                     [stream = stream_](bool late) {
+                       if (late) stream->Finish(Status::TimedOut("no hello within 5 seconds"));
+                     });
     StartRead(&incoming_);
   }
 
@@ -216,6 +233,7 @@ class StreamReactor : public grpc::ServerBidiReactor<ByteBuffer, ByteBuffer> {
       return Status::OK();
     }
     if (session_ == nullptr && message.has_hello()) {
+      hello_alarm_.Cancel();
       Status s;
       session_ = router_->Accept(wire::FromProto(message.hello()), peer_, stream_, &s);
       if (s.ok()) session_->Start();
@@ -230,6 +248,7 @@ class StreamReactor : public grpc::ServerBidiReactor<ByteBuffer, ByteBuffer> {
   const std::string peer_;
   const std::shared_ptr<GrpcLeaderStream> stream_;
   std::shared_ptr<LeaderSession> session_;  // set before the first write is started
+  grpc::Alarm hello_alarm_;
   ByteBuffer incoming_;
   ByteBuffer outgoing_;
 };
@@ -277,8 +296,8 @@ class Service : public v1::Replication::WithRawCallbackMethod_Follow<v1::Replica
 
 // A stopped or unreachable follower answers no ping; its stream then ends, and its lease begins.
 void AddKeepalive(grpc::ServerBuilder* builder) {
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 5000);
-  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 2500);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 2500);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
@@ -319,7 +338,7 @@ class ReplicationServerImpl : public ReplicationServer {
 
   void Stop() override {
     router_->Stop();
-    if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
+    if (server_ != nullptr) server_->Shutdown(gpr_now(GPR_CLOCK_MONOTONIC));
   }
 
   StreamRouter* router() override { return router_.get(); }

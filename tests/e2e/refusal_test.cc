@@ -1,4 +1,7 @@
 // What cannot work is refused at once, by name.
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/grpcpp.h>
+
 #include <chrono>
 #include <string>
 #include <vector>
@@ -7,6 +10,7 @@
 #include "tests/e2e/local_cluster.h"
 #include "tests/e2e/mixed_load.h"
 #include "tests/e2e/node_process.h"
+#include "tests/e2e/plain_server.h"
 #include "tests/e2e/tcp_proxy.h"
 
 namespace slipstream::testing {
@@ -108,6 +112,54 @@ TEST_CASE("refusal: a follower gives up on an address that does not answer", "[e
   CHECK(s.IsTimedOut());
   CheckNames(s, {std::to_string(port)});
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(3));
+}
+
+TEST_CASE("refusal: a follower gives up on an address where something else answers", "[e2e]") {
+  LocalCluster cluster;
+  const std::vector<std::string> greetings{
+      "",
+      "SSH-2.0-OpenSSH_9.2\r\n",
+      std::string(100000, '\x5a'),
+      std::string(1000, '\0'),
+      "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello",
+  };
+  const std::string& greeting = greetings[GENERATE(range(0, 5))];
+  const bool hangs_up = GENERATE(false, true);
+  const PlainServer server(greeting, hangs_up);
+  FollowerOptions options = cluster.follower_options(server.port());
+  options.open_timeout_ms = 300;
+  const auto begin = std::chrono::steady_clock::now();
+  const Status s = TryFollower(options, TestColumnFamilies());
+  CHECK(s.IsTimedOut());
+  CheckNames(s, {options.leader_address, "test"});
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(3));
+}
+
+TEST_CASE("refusal: a gRPC server of another service is no leader", "[e2e]") {
+  LocalCluster cluster;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  grpc::CallbackGenericService other;
+  builder.RegisterCallbackGenericService(&other);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  REQUIRE(server != nullptr);
+  const FollowerOptions options = cluster.follower_options(port);
+  const Status s = TryFollower(options, TestColumnFamilies());
+  CHECK(s.IsNotSupported());
+  CheckNames(s, {options.leader_address, "is not a Slipstream leader"});
+}
+
+TEST_CASE("refusal: an address that is none", "[e2e]") {
+  LocalCluster cluster;
+  FollowerOptions options = cluster.follower_options(1);
+  options.open_timeout_ms = 300;
+  options.leader_address = GENERATE(as<std::string>{}, "127.0.0.1", "127.0.0.1:99999",
+                                    ":::", "no.such.host.invalid:1", "http://127.0.0.1:1");
+  const Status s = TryFollower(options, TestColumnFamilies());
+  INFO(s.ToString());
+  CHECK(s.IsTimedOut());
+  CheckNames(s, {options.leader_address});
 }
 
 TEST_CASE("refusal: a port in use is an I/O error that names it", "[e2e]") {

@@ -64,19 +64,37 @@ void TcpProxy::Refuse() { Command(Mode::kRefuse, true); }
 
 void TcpProxy::Command(Mode mode, bool cut) {
   std::unique_lock<std::mutex> lock(mutex_);
-  mode_ = mode;
+  orders_.mode = mode;
+  orders_.stalled[0] = orders_.stalled[1] = false;
   cut_ |= cut;
+  Obey(&lock);
+}
+
+void TcpProxy::Stall(Way way) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  orders_.stalled[static_cast<int>(way)] = true;
+  Obey(&lock);
+}
+
+void TcpProxy::Corrupt(Way way, uint64_t at) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  orders_.corrupt[static_cast<int>(way)] = true;
+  orders_.corrupt_at = at;
+  Obey(&lock);
+}
+
+void TcpProxy::Obey(std::unique_lock<std::mutex>* lock) {
   const uint64_t number = ++asked_;
   eventfd_write(wake_, 1);
-  done_.wait(lock, [&] { return obeyed_ >= number; });
+  done_.wait(*lock, [&] { return obeyed_ >= number; });
 }
 
 void TcpProxy::Run() {
   for (;;) {
-    Mode mode;
+    Orders orders;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      mode = mode_;
+      orders = orders_;
       if (cut_ || stop_) {
         for (Connection& c : connections_) Reset(&c);
         connections_.clear();
@@ -90,9 +108,10 @@ void TcpProxy::Run() {
     for (const Connection& c : connections_) {
       for (int i = 0; i < 2; ++i) {
         short events = 0;
-        if (mode == Mode::kForward && c.waiting[i].size() < kBufferBytes) events |= POLLIN;
-        if (mode == Mode::kForward && !c.waiting[1 - i].empty()) events |= POLLOUT;
-        polled.push_back({mode == Mode::kForward ? c.ends[i] : -1, events, 0});
+        const bool forward = orders.mode == Mode::kForward;
+        if (forward && !orders.stalled[i] && c.waiting[i].size() < kBufferBytes) events |= POLLIN;
+        if (forward && !orders.stalled[1 - i] && !c.waiting[1 - i].empty()) events |= POLLOUT;
+        polled.push_back({events != 0 ? c.ends[i] : -1, events, 0});
       }
     }
     poll(polled.data(), polled.size(), -1);
@@ -103,13 +122,14 @@ void TcpProxy::Run() {
       continue;
     }
     for (Connection& c : connections_) {
-      if (mode != Mode::kForward) break;
-      Move(&c, 0);
-      Move(&c, 1);
+      if (orders.mode != Mode::kForward) break;
+      for (int from = 0; from < 2; ++from) {
+        if (!orders.stalled[from]) Move(&c, from, orders);
+      }
       if (c.dead) Reset(&c);
     }
     connections_.remove_if([](const Connection& c) { return c.dead; });
-    if ((polled[1].revents & POLLIN) != 0) Accept(mode);
+    if ((polled[1].revents & POLLIN) != 0) Accept(orders.mode);
   }
 }
 
@@ -133,12 +153,17 @@ void TcpProxy::Accept(Mode mode) {
   connections_.push_back(std::move(c));
 }
 
-void TcpProxy::Move(Connection* c, int from) {
+void TcpProxy::Move(Connection* c, int from, const Orders& orders) {
   std::string* waiting = &c->waiting[from];
   if (waiting->size() < kBufferBytes) {
     char buffer[64 << 10];
     const ssize_t n = recv(c->ends[from], buffer, sizeof(buffer), 0);
     if (n > 0) waiting->append(buffer, static_cast<size_t>(n));
+    if (n > 0 && orders.corrupt[from]) {
+      (*waiting)[waiting->size() - 1 - orders.corrupt_at % static_cast<size_t>(n)] ^= 4;
+      std::lock_guard<std::mutex> lock(mutex_);
+      orders_.corrupt[from] = false;
+    }
     if (n == 0 || (n < 0 && errno != EAGAIN)) c->dead = true;
   }
   if (waiting->empty()) return;

@@ -23,8 +23,14 @@ class TcpProxy {
 
   // Nothing is forwarded any more; connections stay, and new ones are taken and ignored.
   void Pause();
-  // Bytes flow (again), and new connections are served.
+  // Nothing is forwarded one way: towards the target, or from it.
+  enum class Way { kToTarget = 0, kFromTarget = 1 };
+  void Stall(Way way);
+  // Bytes flow (again) both ways, and new connections are served.
   void Resume();
+  // Flips a bit in the next bytes that go one way, in one connection. `at`: which of them, modulo
+  // their number.
+  void Corrupt(Way way, uint64_t at);
   // Resets all connections there are.
   void Cut();
   // Resets all connections there are and every new one, until Resume.
@@ -40,9 +46,18 @@ class TcpProxy {
 
   // Has the thread do something, and waits until it has.
   void Command(Mode mode, bool cut);
+  // What the thread has been told to do.
+  struct Orders {
+    Mode mode = Mode::kForward;
+    bool stalled[2] = {false, false};
+    bool corrupt[2] = {false, false};
+    uint64_t corrupt_at = 0;
+  };
+  // REQUIRES: mutex_ is held by `lock`.
+  void Obey(std::unique_lock<std::mutex>* lock);
   void Run();
   void Accept(Mode mode);
-  void Move(Connection* connection, int from);
+  void Move(Connection* connection, int from, const Orders& orders);
   static void Reset(Connection* connection);
 
   const int target_port_;
@@ -53,7 +68,7 @@ class TcpProxy {
 
   std::mutex mutex_;
   std::condition_variable done_;
-  Mode mode_ = Mode::kForward;
+  Orders orders_;
   bool cut_ = false;
   bool stop_ = false;
   uint64_t asked_ = 0;

@@ -266,6 +266,52 @@ TEST_CASE("generation_builder: it catches up by itself with what came while it o
   built->contents.Close();
 }
 
+TEST_CASE("generation_builder: a backlog at its limit makes the applier wait", "[unit]") {
+  Source source;
+  RequireOk(source.leader.db()->Put({}, "key", "value"));
+  RequireOk(source.leader.db()->Flush({}));
+  FollowerParts parts(source.storage);
+  constexpr uint64_t kLimit = 100000;
+  const uint64_t batch = MergeBatch("count", 0).size();
+  GenerationBuilder builder(
+      parts.source, [] {}, kLimit);
+  source.storage->SetOpen(false);
+  builder.Start(source.Cut());
+  constexpr int kBatches = 300;
+  std::thread applier([&] {
+    for (int i = 0; i < kBatches; ++i) builder.Add(MergeBatch("count", i));
+  });
+  while (builder.backlog_bytes() < kLimit) std::this_thread::yield();
+  REQUIRE(builder.backlog_bytes() < kLimit + batch + 10);
+  REQUIRE(kBatches * batch > 2 * kLimit);
+  source.storage->SetOpen(true);
+  applier.join();
+  auto built = builder.Take(true);
+  REQUIRE(built);
+  RequireOk(built->status);
+  for (std::string& b : built->backlog) {
+    RequireOk(WriteToGeneration(built->contents.db.get(), std::move(b)));
+  }
+  std::string value;
+  RequireOk(built->contents.db->Get({}, "count", &value));
+  REQUIRE(value == Counted(0, kBatches));
+  built->contents.Close();
+}
+
+TEST_CASE("generation_builder: a sequence number that no WAL explains is refused at once",
+          "[unit]") {
+  Source source;
+  RequireOk(source.leader.db()->Put({}, "key", "value"));
+  FollowerParts parts(source.storage);
+  ImageCut cut = source.Cut();
+  cut.position.sequence = UINT64_C(1) << 55;
+  GenerationContents contents;
+  const Status s = OpenGeneration(parts.source, cut, 1, &contents);
+  INFO(s.ToString());
+  REQUIRE(s.IsCorruption());
+  REQUIRE(s.ToString().find(std::to_string(cut.position.sequence)) != std::string::npos);
+}
+
 TEST_CASE("generation_builder: stopping ends a wait for a build", "[unit]") {
   Source source;
   FollowerParts parts(source.storage);

@@ -236,7 +236,7 @@ TEST_CASE("progress: very many sightings take bounded memory and stay right", "[
 
 TEST_CASE("progress: changes wake those who look for them", "[unit]") {
   Progress progress;
-  progress.WaitForChange(progress.version(), absl::InfinitePast());
+  progress.WaitForChange(progress.version(), absl::ZeroDuration());
   const std::vector<std::function<void()>> changes = {[&] {
                                                         progress.Received(Position{1, 5, 5});
                                                       },
@@ -249,7 +249,7 @@ TEST_CASE("progress: changes wake those who look for them", "[unit]") {
                                                       [&] { progress.BumpVersion(); }};
   for (const auto& change : changes) {
     const uint64_t seen = progress.version();
-    std::thread watcher([&] { progress.WaitForChange(seen, absl::InfiniteFuture()); });
+    std::thread watcher([&] { progress.WaitForChange(seen, absl::InfiniteDuration()); });
     change();
     watcher.join();
     REQUIRE(progress.version() != seen);
@@ -272,7 +272,7 @@ TEST_CASE("progress: stopping ends all waits, now and later", "[unit]") {
   });
   waiters.emplace_back([&] {
     start.arrive_and_wait();
-    progress.WaitForChange(progress.version(), absl::InfiniteFuture());
+    progress.WaitForChange(progress.version(), absl::InfiniteDuration());
     ++stopped;
   });
   start.arrive_and_wait();
