@@ -120,6 +120,11 @@ GenerationSource FollowerImpl::Source() {
 }
 
 Status FollowerImpl::CheckWelcome(const Welcome& welcome) const {
+  if (const uint64_t shown = progress_.applied().epoch; welcome.epoch < shown) {
+    return Status::Aborted("the leader is of epoch " + std::to_string(welcome.epoch) +
+                           ", reads show epoch " + std::to_string(shown) +
+                           " already: it has been replaced");
+  }
   for (const ColumnFamilyInfo& theirs : welcome.column_families) {
     for (const ColumnFamilyDescriptor& ours : column_families_) {
       if (ours.name != theirs.name) continue;
