@@ -15,6 +15,12 @@
 
 namespace slipstream {
 
+// Where a leader keeps its WAL.
+enum class WalMode : uint8_t {
+  kLocalDisk,   // in the local directory, as RocksDB does
+  kMemoryOnly,  // nowhere but in memory and on the streams to followers
+};
+
 struct LeaderOptions {
   // Name of the database: the first part of its objects' names on the storage, and what followers
   // ask for. Letters, digits, '.', '_' and '-'; 1 to 100 of them. Required.
@@ -42,6 +48,17 @@ struct LeaderOptions {
   // An idle stream carries a heartbeat this often, in milliseconds.
   // Default: 250. Range: 10 to 10000.
   uint64_t heartbeat_ms = 250;
+
+  // kMemoryOnly is for hosts that can write again what is lost, from an upstream log: no WAL file
+  // is written, a sync of the WAL does nothing, and after a crash the database holds what was
+  // flushed; followers go back to that with the leader. With several column families set
+  // DBOptions::atomic_flush, or each stands at its own last flush. An orderly close flushes, unless
+  // DBOptions::avoid_flush_during_shutdown says otherwise. Memory: what is not flushed yet; bound
+  // it with DBOptions::max_total_wal_size. WAL files that are there from kLocalDisk are recovered.
+  // Refuses avoid_flush_during_recovery, track_and_verify_wals_in_manifest, WAL_ttl_seconds and
+  // WAL_size_limit_MB.
+  // Default: kLocalDisk.
+  WalMode wal = WalMode::kLocalDisk;
 
   // A follower that has been gone this long, in milliseconds, no longer keeps files alive; when it
   // returns it takes a fresh image. After an open, nothing is removed from the storage for as long.
@@ -85,12 +102,16 @@ struct LeaderStats {
   uint64_t replication_log_bytes = 0;  // held in memory now
   uint64_t log_appends = 0;            // appends to WAL, MANIFEST and CURRENT since the open
   uint64_t log_bytes = 0;              // bytes of them
+  uint64_t memory_wal_bytes = 0;       // of WALs that are kept in memory, under kMemoryOnly
   uint64_t live_objects = 0;           // SST and blob files of the database
   uint64_t pinned_objects = 0;         // removed by RocksDB, kept on the storage for followers
   uint64_t pinned_bytes = 0;
   uint64_t deleted_objects = 0;  // removed from the storage since the open
-  // Why replication has stopped, if it has: a log file could not be written. It goes on by itself
-  // once RocksDB has recovered (by itself, or by DB::Resume), and then this is OK again.
+  // The epoch of the newer leader that has taken over; 0 while this one leads.
+  uint64_t fenced_by = 0;
+  // Why replication has stopped, if it has: a log file could not be written, or Aborted if a newer
+  // leader has taken over, which is for good. It goes on by itself once RocksDB has recovered (by
+  // itself, or by DB::Resume), and then this is OK again.
   rocksdb::Status replication;
   // Epochs of this opening: 1, and one more each time replication went on after it had stopped.
   // Followers take a fresh image each time, and go back with the leader where it took writes back.
@@ -102,6 +123,12 @@ struct LeaderStats {
 // directory, SST and blob files go to the shared storage, and every append to a log file is
 // streamed to the followers.
 //
+// Two leaders at once: the one that opened last, under the newest epoch, takes over. The older one
+// finds out within a tenth of its follower_lease_ms, at most a second, and is fenced: it deletes
+// nothing from the storage any more, its followers' streams end with Aborted, its handle refuses
+// writes with Aborted, and what is left to do with it is Close. What it wrote meanwhile stays in
+// its directory and is not replicated.
+//
 // Threads: all methods may be called from any thread once Open or Serve has returned. None may be
 // called from a RocksDB or Slipstream callback.
 class Leader {
@@ -110,7 +137,13 @@ class Leader {
   // database is taken over: its SST files are copied to the storage first, then removed locally.
   //
   // Returns what rocksdb::DB::Open may return, and
-  //   InvalidArgument  an option that cannot be replicated (the message names it), or LeaderOptions
+  //   InvalidArgument  an option that cannot be replicated (the message names it), or
+  //   LeaderOptions;
+  //                    or the directory is not the one that was opened last under this name: it
+  //                    holds another database, none, or a copy that was left behind
+  //   Busy             the directory is open as a leader already
+  //   Aborted, Corruption  the directory is a copy, and an older leader may delete, or has deleted,
+  //                    an object that it consists of
   //   IOError          the storage, or the listening address
   // On failure `*leader` is null and `*handles` empty.
   // Lifetime: the caller deletes the handles before Close() or the destructor, as with RocksDB.
@@ -159,12 +192,14 @@ class Leader {
   virtual ~Leader() = default;
 
   // The database to write to. After Open a handle that refuses, with InvalidArgument, writes that
-  // followers could never see (WriteOptions::disableWAL); after Serve the host's own.
+  // followers could never see (WriteOptions::disableWAL), and with Aborted all writes once this
+  // leader is fenced: reopen then; after Serve the host's own, which RocksDB does not stop.
   // nullptr before, and after Close.
   virtual rocksdb::DB* db() = 0;
 
-  // A point that covers every write that returned before the call. Pass it to
-  // Follower::WaitFor for read-your-writes. Does not block.
+  // A point that covers every write that returned before the call; under
+  // DBOptions::manual_wal_flush, before the last FlushWAL. Pass it to Follower::WaitFor for
+  // read-your-writes. Does not block.
   virtual Position position() const = 0;
 
   // Blocks until `count` followers have confirmed `position` at `level`.

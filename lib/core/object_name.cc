@@ -13,6 +13,7 @@ constexpr size_t kNumberDigits = 6;
 constexpr size_t kEpochDigits = 8;
 constexpr std::string_view kTableSuffix = ".sst";
 constexpr std::string_view kBlobSuffix = ".blob";
+constexpr std::string_view kOpeningSuffix = ".open";
 
 // ASCII by itself: <cctype> follows the host's locale.
 bool IsNameCharacter(char c) {
@@ -72,5 +73,26 @@ bool ParseEpochName(std::string_view database, std::string_view name, uint64_t* 
 }
 
 std::string EpochPrefix(std::string_view database) { return std::string(database) + "/epoch/"; }
+
+std::string OpeningName(std::string_view database, uint64_t epoch) {
+  return EpochName(database, epoch) + std::string(kOpeningSuffix);
+}
+
+bool ParseOpeningName(std::string_view database, std::string_view name, uint64_t* epoch) {
+  if (!name.ends_with(kOpeningSuffix)) return false;
+  name.remove_suffix(kOpeningSuffix.size());
+  return ParseEpochName(database, name, epoch);
+}
+
+std::string ReclaimName(std::string_view database, uint64_t epoch) {
+  return ReclaimPrefix(database) + Padded(epoch, kEpochDigits);
+}
+
+bool ParseReclaimName(std::string_view database, std::string_view name, uint64_t* epoch) {
+  const std::string prefix = ReclaimPrefix(database);
+  return name.starts_with(prefix) && ParsePadded(name.substr(prefix.size()), kEpochDigits, epoch);
+}
+
+std::string ReclaimPrefix(std::string_view database) { return std::string(database) + "/reclaim/"; }
 
 }  // namespace slipstream

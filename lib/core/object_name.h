@@ -3,6 +3,8 @@
 //   <database>/sst/<file number, 6 digits>-<epoch, 8 digits>.sst     a table
 //   <database>/sst/<file number, 6 digits>-<epoch, 8 digits>.blob    a blob file
 //   <database>/epoch/<epoch, 8 digits>                               the claim of an epoch
+//   <database>/epoch/<epoch, 8 digits>.open                          what was opened under it
+//   <database>/reclaim/<epoch, 8 digits>                             what its leader is deleting
 //
 // The epoch is the writer's, so two leaders can never write the same object. Numbers that need more
 // digits take them.
@@ -36,7 +38,16 @@ std::string ObjectPrefix(std::string_view database);
 std::string EpochName(std::string_view database, uint64_t epoch);
 [[nodiscard]] bool ParseEpochName(std::string_view database, std::string_view name,
                                   uint64_t* epoch);
-// What the names of all claims of epochs begin with, and no others.
+// What the names of all claims of epochs and of what was opened under them begin with, and no
+// others.
 std::string EpochPrefix(std::string_view database);
+std::string OpeningName(std::string_view database, uint64_t epoch);
+[[nodiscard]] bool ParseOpeningName(std::string_view database, std::string_view name,
+                                    uint64_t* epoch);
+
+std::string ReclaimName(std::string_view database, uint64_t epoch);
+[[nodiscard]] bool ParseReclaimName(std::string_view database, std::string_view name,
+                                    uint64_t* epoch);
+std::string ReclaimPrefix(std::string_view database);
 
 }  // namespace slipstream

@@ -148,6 +148,10 @@ Status Applier::HandleInput(FollowerInput* input) {
 }
 
 Status Applier::BeginImage(const ImageBegin& begin) {
+  if (begin.cut.epoch != welcome_.epoch) {
+    return Status::Corruption("an image of epoch " + std::to_string(begin.cut.epoch) +
+                              " on a stream of epoch " + std::to_string(welcome_.epoch));
+  }
   Status s = image_ != nullptr ? Commit(image_->offset()) : Status::OK();
   if (!s.ok()) return s;
   if (begin.from_scratch) {

@@ -124,6 +124,11 @@ GenerationSource FollowerImpl::Source() {
 }
 
 Status FollowerImpl::CheckWelcome(const Welcome& welcome) const {
+  if (const uint64_t shown = progress_.applied().epoch; welcome.epoch < shown) {
+    return Status::Aborted("the leader is of epoch " + std::to_string(welcome.epoch) +
+                           ", reads show epoch " + std::to_string(shown) +
+                           " already: it has been replaced");
+  }
   for (const ColumnFamilyInfo& theirs : welcome.column_families) {
     Status s = CheckColumnFamily(column_families_, theirs);
     if (!s.ok()) return s;

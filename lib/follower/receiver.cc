@@ -137,12 +137,14 @@ Status Receiver::Receive() {
 
   Status error;
   InputOrder order(progress_->applied(), hello->held);
+  uint64_t epoch = 0;
   FollowerInput input;
   while (stream->Read(&input)) {
     const uint64_t now_us = SteadyMicros();
     last_read_us_ = now_us;
     error = order.Check(input);
     if (error.ok() && input.type == FollowerInput::Type::kWelcome) {
+      epoch = input.welcome.epoch;
       error = options_.check_welcome(input.welcome);
       if (error.ok()) Welcomed(input.welcome);
     }
@@ -152,7 +154,8 @@ Status Receiver::Receive() {
     }
     if (input.type == FollowerInput::Type::kFrames ||
         input.type == FollowerInput::Type::kHeartbeat) {
-      progress_->LeaderAt(input.header.leader, now_us);
+      // Of another epoch says nothing: a leader that is closing has no position.
+      if (input.header.leader.epoch == epoch) progress_->LeaderAt(input.header.leader, now_us);
       if (input.type == FollowerInput::Type::kHeartbeat) continue;
     }
     const bool frames = input.type == FollowerInput::Type::kFrames && !input.header.image;

@@ -27,6 +27,9 @@ class EpochClaim {
   // Returns Aborted if another leader has claimed an epoch since; IOError.
   [[nodiscard]] rocksdb::Status ClaimNext(uint64_t held, uint64_t* epoch);
 
+  // Of all its claims; no other object's.
+  const std::string& content() const { return content_; }
+
  private:
   rocksdb::Status NewestClaimed(uint64_t* epoch) const;
   rocksdb::Status PutClaim(uint64_t epoch);

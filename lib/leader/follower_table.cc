@@ -98,7 +98,7 @@ rocksdb::Status FollowerTable::Wait(const Position& position, size_t count, AckL
   const SteadyTime deadline = DeadlineIn(timeout_us);
   absl::MutexLock lock(&mutex_);
   for (bool late = timeout_us == 0;;) {
-    if (stopped_) return rocksdb::Status::Aborted("the leader is closing");
+    if (!stopped_.ok()) return stopped_;
     const size_t have = level == AckLevel::kApplied ? registry_.CountApplied(position)
                                                     : registry_.CountReceived(position);
     if (have >= count) return rocksdb::Status::OK();
@@ -113,9 +113,9 @@ rocksdb::Status FollowerTable::Wait(const Position& position, size_t count, AckL
   }
 }
 
-void FollowerTable::Stop() {
+void FollowerTable::Stop(const rocksdb::Status& why) {
   absl::MutexLock lock(&mutex_);
-  stopped_ = true;
+  if (stopped_.ok()) stopped_ = why;
   confirmed_.SignalAll();
 }
 

@@ -43,8 +43,8 @@ class FollowerTable {
   void SetReachable(const Position& last, const rocksdb::Status& why);
   // What Leader::WaitForFollowers says.
   rocksdb::Status Wait(const Position& position, size_t count, AckLevel level, uint64_t timeout_us);
-  // Ends all waits, now and later, with Aborted.
-  void Stop();
+  // Ends all waits, now and later, with `why`; the first call counts.
+  void Stop(const rocksdb::Status& why);
 
   std::vector<FollowerInfo> List(const Position& leader) const;
 
@@ -72,7 +72,7 @@ class FollowerTable {
   std::map<std::string, Counters> counters_ ABSL_GUARDED_BY(mutex_);
   Position reachable_ ABSL_GUARDED_BY(mutex_){0, UINT64_MAX, 0};
   rocksdb::Status unreachable_why_ ABSL_GUARDED_BY(mutex_);
-  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  rocksdb::Status stopped_ ABSL_GUARDED_BY(mutex_);  // OK until Stop
 };
 
 }  // namespace slipstream

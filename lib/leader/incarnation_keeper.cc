@@ -69,14 +69,19 @@ IncarnationKeeper::Incarnation IncarnationKeeper::Begin(std::shared_ptr<Replicat
   return incarnation;
 }
 
-void IncarnationKeeper::Stop() {
+void IncarnationKeeper::End(const Status& why) {
   stopping_ = true;
   parts_.signal->Wake();
   if (thread_.joinable()) thread_.join();
   const Incarnation last = current();
+  if (last.sessions != nullptr) last.sessions->Stop(why);
+}
+
+void IncarnationKeeper::Stop() {
+  End(Status::Aborted("the leader is closing"));
+  const Incarnation last = current();
   if (last.sessions == nullptr) return;
   last.log->SetBreakHandler(nullptr);  // it holds the log
-  last.sessions->Stop(Status::Aborted("the leader is closing"));
   last.position->SetDatabase(nullptr);
 }
 
@@ -190,6 +195,8 @@ Status IncarnationKeeper::TryNext(const Incarnation& broken) {
     s = parts_.catalog->AddEpoch({claimed_, broken.kept_sequence->load()});
     recorded_ = s.ok();
   }
+  // What was written before the break must not wait in RocksDB's buffer when the next log begins.
+  if (s.ok() && db_->GetDBOptions().manual_wal_flush) s = db_->FlushWAL(/*sync=*/false);
   if (!s.ok()) return s;
   std::shared_ptr<ReplicationLog> log = broken.log->Succeed(claimed_, oldest_wal);
   if (log == nullptr) return Status::Incomplete("another file has failed");

@@ -59,7 +59,9 @@ class IncarnationKeeper : public LeaderEndpoint {
 
   // welcome: what every follower is told, as of the first incarnation.
   void Start(rocksdb::DB* db, Welcome welcome);
-  // Ends all streams, joins the thread and lets go of the database.
+  // Ends all streams with `why`, for good, and joins the thread. Not together with Stop.
+  void End(const rocksdb::Status& why);
+  // The same, and lets go of the database.
   void Stop();
 
   std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,

@@ -2,19 +2,26 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <mutex>
 #include <utility>
 
+#include "lib/core/file_name.h"
 #include "lib/core/object_name.h"
+#include "lib/host/host_name.h"
 #include "lib/leader/epoch_claim.h"
+#include "lib/leader/fence.h"
+#include "lib/leader/fenced_endpoint.h"
 #include "lib/leader/incarnation_keeper.h"
 #include "lib/leader/leader_db.h"
 #include "lib/leader/leader_file_system.h"
+#include "lib/leader/lineage.h"
 #include "lib/leader/reclaimer.h"
 #include "lib/leader/recovery_watch.h"
 #include "lib/leader/replicable_options.h"
 #include "rocksdb/comparator.h"
 #include "rocksdb/env.h"
+#include "rocksdb/write_batch.h"
 
 namespace slipstream {
 namespace {
@@ -37,6 +44,31 @@ Status Expect(bool ok, const std::string& field, const std::string& value,
 std::string WithoutTrailingSlashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
+}
+
+Status Closing() { return Status::Aborted("the leader is closing"); }
+
+// Which directory of which machine, for people and for other machines.
+std::string PlaceOf(const std::string& path) {
+  std::error_code failed;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, failed);
+  return HostName() + ":" + (failed ? path : absolute.lexically_normal().string());
+}
+
+// A newer leader is noticed after a tenth of a lease at the latest, and after a second.
+absl::Duration FenceInterval(uint64_t lease_ms) {
+  return std::clamp(absl::Milliseconds(lease_ms) / 10, absl::Milliseconds(10), absl::Seconds(1));
+}
+
+// RocksDB flushes when it is closed if it knows of writes that are in no WAL. Those whose WAL is in
+// memory it takes for safe; an empty write without a WAL makes it flush all.
+void AskForFlushAtClose(rocksdb::DB* db) {
+  rocksdb::WriteBatch nothing;
+  nothing.PutLogData("").PermitUncheckedError();
+  rocksdb::WriteOptions without_wal;
+  without_wal.disableWAL = true;
+  // If this is refused, as after a background error, so is the flush.
+  db->GetRootDB()->Write(without_wal, &nothing).PermitUncheckedError();
 }
 
 class LeaderImpl : public Leader {
@@ -74,6 +106,7 @@ class LeaderImpl : public Leader {
   LeaderStats stats() const override;
   int port() const override { return server_ == nullptr ? 0 : server_->port(); }
   Status Close() override;
+  LeaderDBParts db_parts() const { return {path_, fence_, gate_}; }
 
  private:
   Status LockDirectory(bool create);
@@ -81,6 +114,10 @@ class LeaderImpl : public Leader {
     const rocksdb::Comparator* comparator = handle->GetComparator();
     log_->KnowComparator(comparator->Name(), static_cast<uint32_t>(comparator->timestamp_size()));
   }
+  // Whether this directory is what goes on under the database's name.
+  Status CheckDirectory(const std::vector<EpochStart>& openings);
+  Status CheckObjects(rocksdb::DB* db);
+  void OnFenced(const Status& why);
   Status Stop();
 
   const LeaderOptions options_;
@@ -91,6 +128,10 @@ class LeaderImpl : public Leader {
   std::shared_ptr<ObjectCatalog> catalog_;
   std::shared_ptr<EpochClaim> claim_;
   std::shared_ptr<RecoverySignal> recovery_;
+  std::shared_ptr<MemoryWals> memory_wals_;  // null unless WALs are kept there
+  std::shared_ptr<BarrierGate> gate_;        // null unless manual_wal_flush
+  std::unique_ptr<Lineage> lineage_;
+  std::shared_ptr<Fence> fence_;
   std::shared_ptr<ReplicationLog> log_;
   std::shared_ptr<FollowerTable> followers_;
   std::unique_ptr<rocksdb::Env> env_;
@@ -122,6 +163,43 @@ Status LeaderImpl::LockDirectory(bool create) {
   return s;
 }
 
+Status LeaderImpl::CheckDirectory(const std::vector<EpochStart>& openings) {
+  Lineage::DirectoryState state;
+  state.openings = openings;
+  Status s = base_->FileExists(path_ + "/CURRENT", IOOptions(), nullptr);
+  state.has_database = s.ok();
+  if (s.IsNotFound()) s = Status::OK();
+  if (s.ok() && state.has_database) {
+    s = rocksdb::ReadFileToString(base_.get(), path_ + "/IDENTITY", &state.identity);
+    if (s.IsNotFound() || s.IsPathNotFound()) s = Status::OK();  // RocksDB makes another
+    while (!state.identity.empty() && state.identity.back() == '\n') state.identity.pop_back();
+  }
+  return s.ok() ? lineage_->CheckDirectory(state) : s;
+}
+
+Status LeaderImpl::CheckObjects(rocksdb::DB* db) {
+  bool needed = false;
+  Status s = lineage_->NeedsObjectCheck(log_->epoch(), &needed);
+  if (!s.ok() || !needed) return s;
+  std::vector<std::string> files;
+  uint64_t manifest_size = 0;
+  s = db->GetLiveFiles(files, &manifest_size, /*flush_memtable=*/false);
+  std::vector<ObjectInfo> referenced;
+  for (const std::string& file : files) {
+    const FileName name = ParseFileName(file);
+    if (name.kind != FileKind::kTable && name.kind != FileKind::kBlob) continue;
+    const auto object = catalog_->Find(name.number);
+    if (object) referenced.push_back(*object);
+  }
+  return s.ok() ? lineage_->CheckObjects(referenced) : s;
+}
+
+void LeaderImpl::OnFenced(const Status& why) {
+  rocksdb::Error(logger_, "%s", why.ToString().c_str());
+  keeper_->End(why);
+  followers_->Stop(why);
+}
+
 Status LeaderImpl::Prepare(DBOptions* db_options,
                            const std::vector<ColumnFamilyDescriptor>& column_families) {
   // TransactionDB::Open sets allow_2pc itself, later.
@@ -133,6 +211,7 @@ Status LeaderImpl::PrepareFor(DBOptions* db_options,
                               bool may_have_transactions) {
   if (log_ != nullptr) return Status::InvalidArgument("Leader::Prepare was called before");
   Status s = CheckReplicable(*db_options, path_, column_families);
+  if (s.ok() && options_.wal == WalMode::kMemoryOnly) s = CheckMemoryWal(*db_options);
   if (!s.ok()) return s;
   rocksdb::Env* host_env = db_options->env != nullptr ? db_options->env : rocksdb::Env::Default();
   base_ = host_env->GetFileSystem();
@@ -141,23 +220,35 @@ Status LeaderImpl::PrepareFor(DBOptions* db_options,
   s = LockDirectory(db_options->create_if_missing);
   if (!s.ok()) return s;
 
+  const std::string place = PlaceOf(path_);
+  lineage_ = std::make_unique<Lineage>(options_.database, options_.storage, path_, place);
+  // A directory that has led before says so in its catalogue; no other is marked by a refusal.
+  const std::string journal = path_ + "/" + ObjectCatalog::kFileName;
+  const bool led_before = base_->FileExists(journal, IOOptions(), nullptr).ok();
+  if (!led_before) s = CheckDirectory({});
   std::unique_ptr<ObjectCatalog> catalog;
-  s = ObjectCatalog::Open(base_, path_, options_.database, &catalog);
+  if (s.ok()) s = ObjectCatalog::Open(base_, path_, options_.database, &catalog);
   if (!s.ok()) return s;
   catalog_ = std::move(catalog);
+  if (led_before) s = CheckDirectory(catalog_->epochs());
   uint64_t epoch = 0;
-  uint64_t known = 0;
-  for (const EpochStart& e : catalog_->epochs()) known = std::max(known, e.epoch);
-  claim_ = std::make_shared<EpochClaim>(options_.database, options_.storage, path_);
-  s = claim_->ClaimNewest(known, &epoch);
+  if (s.ok()) {
+    uint64_t known = 0;
+    for (const EpochStart& e : catalog_->epochs()) known = std::max(known, e.epoch);
+    claim_ = std::make_shared<EpochClaim>(options_.database, options_.storage, place);
+    s = claim_->ClaimNewest(known, &epoch);
+  }
   if (!s.ok()) return s;
+  fence_ = std::make_shared<Fence>(options_.database, options_.storage, epoch, claim_->content());
 
   auto log = std::make_shared<ReplicationLog>(epoch, options_.replication_log_bytes);
   const std::string wal_directory =
       db_options->wal_dir.empty() ? path_ : WithoutTrailingSlashes(db_options->wal_dir);
+  if (options_.wal == WalMode::kMemoryOnly) memory_wals_ = std::make_shared<MemoryWals>();
+  if (db_options->manual_wal_flush) gate_ = std::make_shared<BarrierGate>();
   auto fs = std::make_shared<LeaderFileSystem>(
       base_, LeaderFileSystem::Parts{options_.database, path_, wal_directory, options_.storage, log,
-                                     catalog_});
+                                     catalog_, memory_wals_, gate_});
   s = fs->TakeOver(logger_.get());
   if (!s.ok()) return s;
   log_ = std::move(log);
@@ -188,17 +279,23 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
                                    " was not opened with the options that Prepare adjusted");
   }
   Status s = CheckReplicable(db);
-  if (!s.ok()) return s;
+  for (ColumnFamilyHandle* handle : handles) {
+    // Prepare may not have been told of it.
+    if (s.ok()) s = CheckReplicable(handle->GetName(), db->GetOptions(handle), path_);
+  }
   Welcome welcome;
-  s = db->GetDbIdentity(welcome.db_identity);
+  if (s.ok()) s = db->GetDbIdentity(welcome.db_identity);
   if (!s.ok()) return s;
+  if (gate_ != nullptr) gate_->Opened(db->GetLatestSequenceNumber());
   // In this order: the host may be writing already, and then there is a first record.
   welcome.recovered_sequence = db->GetLatestSequenceNumber();
   if (const uint64_t first = log_->first_sequence(); first != 0) {
     welcome.recovered_sequence = first - 1;
   }
   welcome.newest_recovered_wal = log_->newest_recovered_wal();
-  s = catalog_->AddEpoch({log_->epoch(), welcome.recovered_sequence});
+  s = CheckObjects(db);
+  if (s.ok()) s = catalog_->AddEpoch({log_->epoch(), welcome.recovered_sequence});
+  if (s.ok()) s = lineage_->Record(log_->epoch(), welcome.db_identity);
   if (!s.ok()) return s;
   welcome.epoch = log_->epoch();
   welcome.epochs = catalog_->epochs();
@@ -224,7 +321,7 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
     if (!s.ok()) return s;
   }
   reclaimer_ = std::make_unique<Reclaimer>(options_.database, options_.storage, catalog_,
-                                           followers_, logger_);
+                                           followers_, fence_, logger_);
   IncarnationParts parts;
   parts.database = options_.database;
   parts.heartbeat_us = options_.heartbeat_ms * 1000;
@@ -237,7 +334,7 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   parts.logger = logger_;
   keeper_ = std::make_shared<IncarnationKeeper>(std::move(parts), log_);
   keeper_->Start(db, std::move(welcome));
-  s = server_->router()->Add(options_.database, keeper_);
+  s = server_->router()->Add(options_.database, std::make_shared<FencedEndpoint>(keeper_, fence_));
   if (!s.ok()) {
     keeper_->Stop();
     return s;
@@ -245,6 +342,8 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   announced_ = true;
   db_.store(db, std::memory_order_release);
   reclaimer_->Start(options_.follower_lease_ms);
+  fence_->Start(FenceInterval(options_.follower_lease_ms),
+                [this](const Status& why) { OnFenced(why); });
   return s;
 }
 
@@ -266,6 +365,9 @@ LeaderStats LeaderImpl::stats() const {
   keeper_->Fill(&stats);
   std::tie(stats.pinned_objects, stats.pinned_bytes) = catalog_->pinned();
   if (reclaimer_ != nullptr) stats.deleted_objects = reclaimer_->deleted();
+  if (memory_wals_ != nullptr) stats.memory_wal_bytes = memory_wals_->bytes();
+  stats.fenced_by = fence_->fenced_by();
+  if (stats.fenced_by != 0) stats.replication = fence_->status();
   return stats;
 }
 
@@ -275,14 +377,16 @@ Status LeaderImpl::Close() {
 }
 
 Status LeaderImpl::Stop() {
-  if (followers_ != nullptr) followers_->Stop();
+  if (fence_ != nullptr) fence_->Stop();
+  if (followers_ != nullptr) followers_->Stop(Closing());
   // What a leader has not put on the server is another leader's.
   if (std::exchange(announced_, false)) server_->router()->Remove(options_.database);
   if (keeper_ != nullptr) keeper_->Stop();
   if (reclaimer_ != nullptr) reclaimer_->Stop();
   // A server of the leader's own ends with it; the streams of a shared one were finished above.
   if (options_.server == nullptr && server_ != nullptr) server_->Stop();
-  db_.store(nullptr, std::memory_order_release);
+  rocksdb::DB* db = db_.exchange(nullptr, std::memory_order_acq_rel);
+  if (db != nullptr && memory_wals_ != nullptr) AskForFlushAtClose(db);
   Status s;
   if (owned_db_ != nullptr) {
     s = owned_db_->Close();
@@ -342,7 +446,7 @@ Status Leader::Open(const LeaderOptions& options, const DBOptions& db_options,
     s = rocksdb::DB::Open(adjusted, WithoutTrailingSlashes(path), column_families, &opened, &db);
   }
   if (!s.ok()) return s;
-  std::unique_ptr<rocksdb::DB> facade = NewLeaderDB(db);
+  std::unique_ptr<rocksdb::DB> facade = NewLeaderDB(db, impl->db_parts());
   s = impl->Serve(facade.get(), opened);
   impl->Own(std::move(facade));
   if (!s.ok()) {

@@ -4,6 +4,7 @@
 
 #include "lib/core/object_name.h"
 #include "lib/core/options_file.h"
+#include "lib/leader/log_watch.h"
 #include "lib/storage/object_file.h"
 
 namespace slipstream {
@@ -52,8 +53,12 @@ std::string ObjectFileName(const ObjectInfo& o) {
 class TappedFile : public rocksdb::FSWritableFileOwnerWrapper {
  public:
   TappedFile(std::unique_ptr<FSWritableFile> file, LogFileId id, uint64_t size,
-             std::shared_ptr<ReplicationLog> log)
-      : FSWritableFileOwnerWrapper(std::move(file)), id_(id), size_(size), log_(std::move(log)) {}
+             std::shared_ptr<ReplicationLog> log, std::unique_ptr<LogWatch> watch)
+      : FSWritableFileOwnerWrapper(std::move(file)),
+        id_(id),
+        size_(size),
+        log_(std::move(log)),
+        watch_(std::move(watch)) {}
 
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* dbg) override {
     return Record(target()->Append(data, options, dbg), data);
@@ -95,6 +100,11 @@ class TappedFile : public rocksdb::FSWritableFileOwnerWrapper {
   IOStatus Record(IOStatus s, const Slice& data) {
     if (!s.ok()) return Check(std::move(s));
     if (log_->succeeded()) log_ = log_->successor();
+    if (watch_ != nullptr) {
+      // The file is as RocksDB wants it; it is followers that must not see this.
+      const Status objection = watch_->See(data);
+      if (!objection.ok()) log_->BreakOrder(objection);
+    }
     log_->Append(id_, size_, data);
     size_ += data.size();
     return s;
@@ -109,6 +119,7 @@ class TappedFile : public rocksdb::FSWritableFileOwnerWrapper {
   const LogFileId id_;
   uint64_t size_;
   std::shared_ptr<ReplicationLog> log_;
+  const std::unique_ptr<LogWatch> watch_;  // or null
 };
 
 // The directory of the log files. When its sync fails, RocksDB takes back what it was meant to make
@@ -296,8 +307,30 @@ IOStatus LeaderFileSystem::TapNewFile(const std::string& path, const LogFileId& 
   if (!s.ok()) return s;
   const std::shared_ptr<ReplicationLog> log = NewestLog();
   log->AddFile({id, size, std::move(reader)});
-  *file = std::make_unique<TappedFile>(std::move(*file), id, size, log);
+  *file = std::make_unique<TappedFile>(std::move(*file), id, size, log, Watch(id, size));
   return s;
+}
+
+std::unique_ptr<LogWatch> LeaderFileSystem::Watch(const LogFileId& id, uint64_t size) const {
+  // Records begin at the file's start.
+  if (parts_.gate == nullptr || size > 0) return nullptr;
+  return std::make_unique<LogWatch>(id, parts_.gate);
+}
+
+IOStatus LeaderFileSystem::NewMemoryWal(const FileName& name,
+                                        std::unique_ptr<FSWritableFile>* result) {
+  const LogFileId id = LogId(name);
+  *result = parts_.memory_wals->Create(name.number);
+  const std::shared_ptr<ReplicationLog> log = NewestLog();
+  log->AddFile({id, 0, parts_.memory_wals->OpenRandomAccess(name.number)});
+  *result = std::make_unique<TappedFile>(std::move(*result), id, 0, log, Watch(id, 0));
+  return IOStatus::OK();
+}
+
+bool LeaderFileSystem::InMemory(const FileName& name, uint64_t* size) const {
+  uint64_t ignored = 0;
+  return name.kind == FileKind::kWal && parts_.memory_wals != nullptr &&
+         parts_.memory_wals->Find(name.number, size != nullptr ? size : &ignored);
 }
 
 IOStatus LeaderFileSystem::NewWritableFile(const std::string& path, const FileOptions& options,
@@ -305,6 +338,9 @@ IOStatus LeaderFileSystem::NewWritableFile(const std::string& path, const FileOp
                                            IODebugContext* dbg) {
   const FileName name = Classify(path);
   if (IsObject(name)) return NewObject(name, result);
+  if (name.kind == FileKind::kWal && parts_.memory_wals != nullptr) {
+    return NewMemoryWal(name, result);
+  }
   IOStatus s = target()->NewWritableFile(path, options, result, dbg);
   if (s.ok() && IsLog(name)) s = TapNewFile(path, LogId(name), 0, result);
   return s;
@@ -316,6 +352,9 @@ IOStatus LeaderFileSystem::ReopenWritableFile(const std::string& path, const Fil
   const FileName name = Classify(path);
   if (IsObject(name)) {
     return IOStatus::NotSupported("slipstream: " + path + " is immutable and cannot be reopened");
+  }
+  if (InMemory(name)) {
+    return IOStatus::NotSupported("slipstream: " + path + " is in memory and cannot be reopened");
   }
   IOStatus s = target()->ReopenWritableFile(path, options, result, dbg);
   if (s.ok() && IsLog(name)) {
@@ -368,6 +407,10 @@ IOStatus LeaderFileSystem::NewSequentialFile(const std::string& path, const File
                                              std::unique_ptr<FSSequentialFile>* result,
                                              IODebugContext* dbg) {
   const FileName name = Classify(path);
+  if (InMemory(name)) {
+    *result = parts_.memory_wals->OpenSequential(name.number);
+    return *result != nullptr ? IOStatus::OK() : IOStatus::NotFound(path);
+  }
   if (!IsObject(name)) return target()->NewSequentialFile(path, options, result, dbg);
   const auto object = parts_.catalog->Find(name.number);
   if (!object) return IOStatus::NotFound(path);
@@ -381,6 +424,10 @@ IOStatus LeaderFileSystem::NewRandomAccessFile(const std::string& path, const Fi
                                                std::unique_ptr<FSRandomAccessFile>* result,
                                                IODebugContext* dbg) {
   const FileName name = Classify(path);
+  if (InMemory(name)) {
+    *result = parts_.memory_wals->OpenRandomAccess(name.number);
+    return *result != nullptr ? IOStatus::OK() : IOStatus::NotFound(path);
+  }
   if (!IsObject(name)) return target()->NewRandomAccessFile(path, options, result, dbg);
   const auto object = parts_.catalog->Find(name.number);
   if (!object) return IOStatus::NotFound(path);
@@ -397,12 +444,17 @@ IOStatus LeaderFileSystem::FileExists(const std::string& path, const IOOptions& 
   if (IsObject(name)) {
     return parts_.catalog->Find(name.number) ? IOStatus::OK() : IOStatus::NotFound(path);
   }
+  if (InMemory(name)) return IOStatus::OK();
   return target()->FileExists(path, options, dbg);
 }
 
 IOStatus LeaderFileSystem::GetChildren(const std::string& directory, const IOOptions& options,
                                        std::vector<std::string>* result, IODebugContext* dbg) {
   IOStatus s = target()->GetChildren(directory, options, result, dbg);
+  if (s.ok() && parts_.memory_wals != nullptr &&
+      DirectoryOf(directory + "/") == parts_.wal_directory) {
+    for (const uint64_t number : parts_.memory_wals->Numbers()) result->push_back(WalName(number));
+  }
   if (!s.ok() || DirectoryOf(directory + "/") != parts_.db_directory) return s;
   for (const ObjectInfo& object : parts_.catalog->Objects()) {
     result->push_back(ObjectFileName(object));
@@ -431,6 +483,11 @@ IOStatus LeaderFileSystem::DeleteFile(const std::string& path, const IOOptions& 
   const FileName name = Classify(path);
   if (IsObject(name)) return RemoveObject(name);
   if (IsTrash(path)) return IOStatus::OK();
+  if (InMemory(name)) {
+    parts_.memory_wals->Remove(name.number);
+    parts_.log->RemoveFile(LogId(name));
+    return IOStatus::OK();
+  }
   IOStatus s = target()->DeleteFile(path, options, dbg);
   if (s.ok() && IsLog(name)) parts_.log->RemoveFile(LogId(name));
   return s;
@@ -450,6 +507,7 @@ IOStatus LeaderFileSystem::Truncate(const std::string& path, size_t size, const 
 IOStatus LeaderFileSystem::GetFileSize(const std::string& path, const IOOptions& options,
                                        uint64_t* size, IODebugContext* dbg) {
   const FileName name = Classify(path);
+  if (InMemory(name, size)) return IOStatus::OK();
   if (!IsObject(name)) return target()->GetFileSize(path, options, size, dbg);
   const auto object = parts_.catalog->Find(name.number);
   if (!object) return IOStatus::NotFound(path);
@@ -460,8 +518,9 @@ IOStatus LeaderFileSystem::GetFileSize(const std::string& path, const IOOptions&
 IOStatus LeaderFileSystem::GetFileModificationTime(const std::string& path,
                                                    const IOOptions& options, uint64_t* seconds,
                                                    IODebugContext* dbg) {
-  if (IsObject(Classify(path))) {
-    return IOStatus::NotSupported("slipstream: objects have no modification time: " + path);
+  const FileName name = Classify(path);
+  if (IsObject(name) || InMemory(name)) {
+    return IOStatus::NotSupported("slipstream: no modification time is kept of " + path);
   }
   return target()->GetFileModificationTime(path, options, seconds, dbg);
 }
@@ -506,9 +565,9 @@ void LeaderFileSystem::ReadOptionsFile(const std::string& path) {
 
 IOStatus LeaderFileSystem::LinkFile(const std::string& from, const std::string& to,
                                     const IOOptions& options, IODebugContext* dbg) {
-  if (IsObject(Classify(from)) || IsObject(Classify(to))) {
+  if (IsObject(Classify(from)) || IsObject(Classify(to)) || InMemory(Classify(from))) {
     // RocksDB then copies through this file system.
-    return IOStatus::NotSupported("slipstream: objects cannot be linked: " + from);
+    return IOStatus::NotSupported("slipstream: no link can be made to " + from);
   }
   return target()->LinkFile(from, to, options, dbg);
 }

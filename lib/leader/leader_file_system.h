@@ -1,6 +1,7 @@
 // The file system that a leader's RocksDB sees: log files go to the local directory and into the
 // replication log, SST and blob files to the shared storage, everything else to the local
-// directory.
+// directory. WALs may be kept in memory alone; one that was there before is read from the local
+// directory all the same.
 #pragma once
 
 #include <memory>
@@ -9,12 +10,16 @@
 
 #include "lib/core/file_name.h"
 #include "lib/core/rocksdb_release.h"
+#include "lib/leader/barrier_gate.h"
+#include "lib/leader/memory_wal.h"
 #include "lib/leader/object_catalog.h"
 #include "lib/leader/replication_log.h"
 #include "rocksdb/file_system.h"
 #include "slipstream/shared_storage.h"
 
 namespace slipstream {
+
+class LogWatch;
 
 // Threads: as rocksdb::FileSystem. Lifetime: owned by the Env that is given to RocksDB; shares all
 // that it uses.
@@ -27,6 +32,9 @@ class LeaderFileSystem : public rocksdb::FileSystemWrapper {
     std::shared_ptr<SharedStorage> storage;
     std::shared_ptr<ReplicationLog> log;  // of the first epoch; followed to its successors
     std::shared_ptr<ObjectCatalog> catalog;
+    // Where new WALs go; null: the local directory.
+    std::shared_ptr<MemoryWals> memory_wals = nullptr;
+    std::shared_ptr<BarrierGate> gate = nullptr;  // null unless RocksDB buffers WAL records
   };
 
   LeaderFileSystem(std::shared_ptr<rocksdb::FileSystem> base, Parts parts);
@@ -104,6 +112,11 @@ class LeaderFileSystem : public rocksdb::FileSystemWrapper {
   std::shared_ptr<ReplicationLog> NewestLog() const;
   rocksdb::IOStatus TapNewFile(const std::string& path, const LogFileId& id, uint64_t size,
                                std::unique_ptr<rocksdb::FSWritableFile>* file);
+  rocksdb::IOStatus NewMemoryWal(const FileName& name,
+                                 std::unique_ptr<rocksdb::FSWritableFile>* result);
+  std::unique_ptr<LogWatch> Watch(const LogFileId& id, uint64_t size) const;
+  // Whether `name` is a WAL that is in memory.
+  bool InMemory(const FileName& name, uint64_t* size = nullptr) const;
   rocksdb::IOStatus NewObject(const FileName& name,
                               std::unique_ptr<rocksdb::FSWritableFile>* result);
   rocksdb::IOStatus RemoveObject(const FileName& name);

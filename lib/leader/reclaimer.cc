@@ -4,17 +4,22 @@
 
 #include "lib/core/object_name.h"
 #include "lib/host/thread_name.h"
+#include "lib/leader/lineage.h"
 
 namespace slipstream {
 
+using rocksdb::Status;
+
 Reclaimer::Reclaimer(std::string database, std::shared_ptr<SharedStorage> storage,
                      std::shared_ptr<ObjectCatalog> catalog,
-                     std::shared_ptr<FollowerTable> followers,
+                     std::shared_ptr<FollowerTable> followers, std::shared_ptr<Fence> fence,
                      std::shared_ptr<rocksdb::Logger> logger)
     : database_(std::move(database)),
       storage_(std::move(storage)),
       catalog_(std::move(catalog)),
       followers_(std::move(followers)),
+      fence_(std::move(fence)),
+      opening_epoch_(fence_->epoch()),
       logger_(std::move(logger)) {}
 
 Reclaimer::~Reclaimer() { Stop(); }
@@ -41,6 +46,8 @@ void Reclaimer::Run(uint64_t lease_ms) {
       std::clamp(wait / 20, absl::Milliseconds(10), absl::Milliseconds(250));
   for (;;) {
     if (WaitForStop(wait)) return;
+    // Once another leader has taken over, what its database consists of is not known here.
+    if (fence_->fenced()) return;
     Reclaim();
     wait = interval;
   }
@@ -53,28 +60,43 @@ bool Reclaimer::WaitForStop(absl::Duration timeout) {
   return stopping_;
 }
 
+Status Reclaimer::Announce(const std::vector<ObjectCatalog::Removed>& removed) {
+  std::vector<std::string> names(uncertain_.begin(), uncertain_.end());
+  for (const ObjectCatalog::Removed& r : removed) {
+    names.push_back(ObjectNameOf(database_, r.object));
+  }
+  Status s = storage_->Put(ReclaimName(database_, opening_epoch_), EncodeDeletions(names));
+  // In this order: a newer leader claims first and reads what is announced then.
+  return s.ok() ? fence_->Check() : s;
+}
+
 void Reclaimer::Reclaim() {
   // The removed objects are listed before the pins are read: a follower that needs one of them was
   // registered before its removal, and is seen.
   std::vector<ObjectCatalog::Removed> removed = catalog_->Reclaimable(std::nullopt);
-  if (removed.empty()) {
-    followers_->OldestPin();  // drops those whose lease is over
+  const std::optional<Position> pin = followers_->OldestPin();  // drops those whose lease is over
+  std::erase_if(removed, [&](const ObjectCatalog::Removed& r) { return pin && r.at > *pin; });
+  if (removed.empty()) return;
+  Status s = Announce(removed);
+  if (!s.ok()) {
+    rocksdb::Warn(logger_, "slipstream: nothing is deleted: %s", s.ToString().c_str());
     return;
   }
-  const std::optional<Position> pin = followers_->OldestPin();
   for (const ObjectCatalog::Removed& r : removed) {
-    if (pin && r.at > *pin) continue;
     {
       // Announced first: a follower that returns meanwhile is told to start afresh.
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
       deleted_through_ = std::max(deleted_through_, r.at);
     }
-    rocksdb::Status s = storage_->Delete(ObjectNameOf(database_, r.object));
+    const std::string name = ObjectNameOf(database_, r.object);
+    uncertain_.insert(name);
+    s = storage_->Delete(name);
+    if (s.ok()) uncertain_.erase(name);
     if (s.ok()) s = catalog_->Deleted(r.object);
     if (!s.ok()) {
-      rocksdb::Warn(logger_, "slipstream: deleting %s: %s; will be tried again",
-                    ObjectNameOf(database_, r.object).c_str(), s.ToString().c_str());
+      rocksdb::Warn(logger_, "slipstream: deleting %s: %s; will be tried again", name.c_str(),
+                    s.ToString().c_str());
       return;
     }
     absl::MutexLock lock(&mutex_);

@@ -9,9 +9,7 @@ rocksdb::Status RecoveryWatch::Result(std::vector<RecoveredTransaction>* out) co
   return status_;
 }
 
-std::string RecoveryWatch::GetId() const {
-  return host_ != nullptr ? host_->GetId() : "nullptr";
-}
+std::string RecoveryWatch::GetId() const { return host_ != nullptr ? host_->GetId() : "nullptr"; }
 
 void RecoveryWatch::ColumnFamilyLogNumberMap(const std::map<uint32_t, uint64_t>& log_numbers,
                                              const std::map<std::string, uint32_t>& ids) {

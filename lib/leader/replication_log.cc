@@ -298,6 +298,20 @@ void ReplicationLog::Break(const LogFileId& id, const rocksdb::Status& why) {
   }
 }
 
+void ReplicationLog::BreakOrder(const rocksdb::Status& why) {
+  bool forward;
+  {
+    absl::MutexLock lock(&mutex_);
+    forward = successor_ != nullptr;
+    if (!forward && broken_.ok()) broken_ = why;
+  }
+  if (forward) {
+    successor()->BreakOrder(why);
+  } else {
+    HandleBreak();
+  }
+}
+
 void ReplicationLog::BreakCurrentManifest(const rocksdb::Status& why) {
   LogFileId id{FrameFile::kManifest, 0};
   bool forward;

@@ -89,6 +89,9 @@ class ReplicationLog {
   // The same, of the MANIFEST that CURRENT names, or of the newest WAL.
   void BreakCurrentManifest(const rocksdb::Status& why);
   void BreakNewestWal(const rocksdb::Status& why);
+  // No file has failed, but what comes next would reach followers in a wrong order: the log of the
+  // next epoch begins behind it.
+  void BreakOrder(const rocksdb::Status& why);
   rocksdb::Status status() const;
   // Called once, by the first break, in the thread that failed to write and without a lock: must
   // return soon and call nothing that takes locks of RocksDB. If there was a break already it is

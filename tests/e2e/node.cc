@@ -1,7 +1,7 @@
 // A leader or a follower as a process of its own, which obeys lines on its standard input.
 //
 //   e2e_node leader   directory=D storage=S database=N [port=0] [write_buffer_bytes=B]
-//                     [manifest_bytes=B] [log_bytes=B] [lease_ms=T] [transactions=1]
+//                     [manifest_bytes=B] [log_bytes=B] [lease_ms=T] [transactions=1] [wal=memory]
 //   e2e_node follower address=HOST:PORT storage=S database=N [open_timeout_ms=T] [rebuild_ms=T]
 //                     [rebuild_bytes=B] [stream_timeout_ms=T]
 //
@@ -14,6 +14,7 @@
 //   commit NAME | rollback NAME             also of one that was recovered
 //   get CF KEY                              -> ok VALUE
 //   flush | compact                         all column families
+//   flush_one CF
 //   load N BYTES SEED                       N writes of every kind, as fast as can be
 //   start_load BYTES SEED | stop_load       the same in the background, without an end
 //   position                                -> ok POSITION
@@ -132,6 +133,7 @@ Status Node::OpenLeader() {
       "127.0.0.1:" + std::to_string(arguments_.Number("port", 0));
   options.replication_log_bytes = arguments_.Number("log_bytes", options.replication_log_bytes);
   options.follower_lease_ms = arguments_.Number("lease_ms", options.follower_lease_ms);
+  if (arguments_.Text("wal") == "memory") options.wal = WalMode::kMemoryOnly;
   rocksdb::DBOptions db_options;
   db_options.create_if_missing = true;
   db_options.create_missing_column_families = true;
@@ -267,7 +269,8 @@ std::string Node::Stats() const {
     out << "log_bytes=" << stats.log_bytes << " memory_bytes=" << stats.replication_log_bytes
         << " live_objects=" << stats.live_objects << " pinned_objects=" << stats.pinned_objects
         << " deleted_objects=" << stats.deleted_objects << " images_sent=" << images
-        << " connected=" << connected << " healthy=" << stats.replication.ok();
+        << " connected=" << connected << " healthy=" << stats.replication.ok()
+        << " epoch=" << stats.position.epoch << " fenced_by=" << stats.fenced_by;
     return out.str();
   }
   const FollowerStats stats = follower_->stats();
@@ -319,6 +322,11 @@ Status Node::Obey(const std::string& command, std::istringstream* words, std::st
     return Transact(command, words);
   }
   if (command == "flush" || command == "compact") return Files(command);
+  if (command == "flush_one") {
+    std::string family;
+    *words >> family;
+    return db_->Flush(rocksdb::FlushOptions(), Family(family));
+  }
   if (command == "load" || command == "start_load" || command == "stop_load") {
     return Load(command, words, answer);
   }

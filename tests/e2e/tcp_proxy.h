@@ -1,6 +1,7 @@
 // A TCP connection that a test can hold up and break.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <list>
@@ -35,6 +36,8 @@ class TcpProxy {
   void Cut();
   // Resets all connections there are and every new one, until Resume.
   void Refuse();
+  // New connections go there.
+  void Retarget(int target_port) { target_port_ = target_port; }
 
  private:
   enum class Mode { kForward, kPause, kRefuse };
@@ -60,7 +63,7 @@ class TcpProxy {
   void Move(Connection* connection, int from, const Orders& orders);
   static void Reset(Connection* connection);
 
-  const int target_port_;
+  std::atomic<int> target_port_;
   int port_ = 0;
   int listener_ = -1;
   int wake_ = -1;

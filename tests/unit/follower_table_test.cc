@@ -80,7 +80,7 @@ TEST_CASE("follower_table: stopping ends all waits, now and later", "[unit]") {
     });
   }
   start.arrive_and_wait();
-  table.Stop();
+  table.Stop(rocksdb::Status::Aborted("the leader is closing"));
   for (std::thread& waiter : waiters) waiter.join();
   REQUIRE(aborted == 4);
   REQUIRE(table.Wait(Position{1, 1, 0}, 0, AckLevel::kReceived, 0).IsAborted());

@@ -88,6 +88,24 @@ TEST_CASE("object_name: every other epoch name is refused and changes nothing", 
   }
 }
 
+TEST_CASE("object_name: openings and lists of deletions are parsed as they are built", "[unit]") {
+  uint64_t epoch = 0;
+  REQUIRE(OpeningName("db", 7) == "db/epoch/00000007.open");
+  REQUIRE(ParseOpeningName("db", OpeningName("db", 7), &epoch));
+  REQUIRE(epoch == 7);
+  REQUIRE_FALSE(ParseOpeningName("db", EpochName("db", 8), &epoch));
+  REQUIRE_FALSE(ParseEpochName("db", OpeningName("db", 8), &epoch));
+  REQUIRE_FALSE(ParseOpeningName("other", OpeningName("db", 8), &epoch));
+  REQUIRE(OpeningName("db", 7).starts_with(EpochPrefix("db")));
+  REQUIRE(epoch == 7);
+  REQUIRE(ReclaimName("db", 123456789) == "db/reclaim/123456789");
+  REQUIRE(ParseReclaimName("db", ReclaimName("db", 123456789), &epoch));
+  REQUIRE(epoch == 123456789);
+  REQUIRE_FALSE(ParseReclaimName("db", "db/reclaim/9", &epoch));
+  REQUIRE_FALSE(ParseReclaimName("db", EpochName("db", 8), &epoch));
+  REQUIRE(epoch == 123456789);
+}
+
 TEST_CASE("object_name: database names of the allowed characters are accepted", "[unit]") {
   for (const std::string& name : {std::string("a"), std::string("orders"), std::string("A-z_0.9"),
                                   std::string("-"), std::string("a.."), std::string(100, 'x')}) {
