@@ -2,6 +2,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <utility>
+
 #include "lib/wire/conversions.h"
 #include "lib/wire/grpc_status.h"
 #include "slipstream/v1/replication.grpc.pb.h"
@@ -13,14 +15,16 @@ class GrpcFollowerStream : public FollowerStream {
  public:
   GrpcFollowerStream(std::unique_ptr<v1::Replication::Stub> stub, std::string address,
                      const Hello& hello)
-      : address_(std::move(address)), stub_(std::move(stub)), stream_(stub_->Follow(&context_)) {
-    v1::FollowerMessage message;
-    wire::ToProto(hello, message.mutable_hello());
-    // A failure shows at the first Read.
-    stream_->Write(message);
+      : address_(std::move(address)),
+        stub_(std::move(stub)),
+        context_(NewContext()),
+        stream_(stub_->Follow(context_.get())) {
+    wire::ToProto(hello, hello_.mutable_hello());
   }
 
   bool Read(FollowerInput* input) override {
+    // Here and not before, as it blocks until there is a connection: Cancel can end it.
+    if (!std::exchange(greeted_, true) && !stream_->Write(hello_)) return false;
     if (!stream_->Read(&message_)) return false;
     switch (message_.message_case()) {
       case v1::LeaderMessage::kWelcome:
@@ -49,7 +53,7 @@ class GrpcFollowerStream : public FollowerStream {
         break;
     }
     unknown_message_ = true;
-    context_.TryCancel();
+    context_->TryCancel();
     return false;
   }
 
@@ -59,7 +63,7 @@ class GrpcFollowerStream : public FollowerStream {
     return stream_->Write(message);
   }
 
-  void Cancel() override { context_.TryCancel(); }
+  void Cancel() override { context_->TryCancel(); }
 
   rocksdb::Status Finish() override {
     const grpc::Status status = stream_->Finish();
@@ -70,10 +74,19 @@ class GrpcFollowerStream : public FollowerStream {
   }
 
  private:
+  static std::unique_ptr<grpc::ClientContext> NewContext() {
+    auto context = std::make_unique<grpc::ClientContext>();
+    // Else opening the stream would block until there is a connection.
+    context->set_initial_metadata_corked(true);
+    return context;
+  }
+
   const std::string address_;
   const std::unique_ptr<v1::Replication::Stub> stub_;
-  grpc::ClientContext context_;
+  const std::unique_ptr<grpc::ClientContext> context_;
   const std::unique_ptr<grpc::ClientReaderWriter<v1::FollowerMessage, v1::LeaderMessage>> stream_;
+  v1::FollowerMessage hello_;
+  bool greeted_ = false;
   v1::LeaderMessage message_;
   bool unknown_message_ = false;
 };
