@@ -93,11 +93,13 @@ void Image::Remove(const LogFileId& id) {
 }
 
 Status Image::CheckAnnounced(const Frame& frame) const {
-  if (frame.type == FrameType::kObjectAdded) return Status::OK();
+  if (frame.type == FrameType::kObjectAdded || frame.type == FrameType::kColumnFamily) {
+    return Status::OK();
+  }
   if (frame.type != FrameType::kLogAppend) {
     return Status::Corruption("image: a frame of type " +
                               std::to_string(static_cast<int>(frame.type)) +
-                              " in a transfer, expected bytes of log files and objects alone");
+                              " in a transfer, expected bytes of log files, objects and column families alone");
   }
   const LogFileId id{frame.file, frame.number};
   auto it = announced_.find(id);

@@ -10,6 +10,7 @@
 #include "lib/core/rocksdb_release.h"
 #include "rocksdb/write_batch.h"
 #include "tests/unit/follower_facade.h"
+#include "tests/unit/memory_storage.h"
 
 namespace slipstream {
 namespace {
@@ -24,7 +25,10 @@ TEST_CASE("leader_db: writes without the WAL are refused in every form", "[unit]
   options.merge_operator = std::make_shared<testing::Append>();
   rocksdb::DB* opened = nullptr;
   REQUIRE(rocksdb::DB::Open(options, directory.path() + "/db", &opened).ok());
-  const std::unique_ptr<rocksdb::DB> db = NewLeaderDB(opened);
+  // No newer epoch was claimed.
+  const auto storage = std::make_shared<testing::MemoryStorage>();
+  const std::unique_ptr<rocksdb::DB> db = NewLeaderDB(
+      opened, {directory.path() + "/db", std::make_shared<Fence>("db", storage, 1, ""), nullptr});
   rocksdb::ColumnFamilyHandle* cf = db->DefaultColumnFamily();
   rocksdb::WriteBatch batch;
   REQUIRE(batch.Put("batch", "1").ok());

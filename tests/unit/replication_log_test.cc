@@ -342,7 +342,7 @@ TEST_CASE("replication_log: column families are recorded when they are new or ch
   REQUIRE(log.column_families().front() == ColumnFamilyInfo{"c", "other", "", 8});
 
   log.Break(kWal, rocksdb::Status::IOError("disk"));
-  const auto next = log.Succeed(2, 0);
+  const auto next = log.Succeed(2, kWal.number + 1);
   REQUIRE(next != nullptr);
   REQUIRE(next->column_families() == log.column_families());
   log.SetColumnFamilies({plain, {"d", "other", "", {}}});
