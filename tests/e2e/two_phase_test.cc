@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
+#include "rocksdb/env.h"
 #include "tests/e2e/node_process.h"
 #include "tests/e2e/transactional_leader.h"
+#include "tests/faults/fault_file_system.h"
 
 namespace slipstream::testing {
 namespace {
@@ -428,6 +430,45 @@ TEST_CASE("two_phase: a leader killed with prepared transactions recovers them",
   RequireEqual(leader.get(), follower.get());
   CHECK(follower->Ask("get default a") == "1");
   CHECK(follower->Stat("history_resets") == 0);
+}
+
+TEST_CASE(
+    "two_phase: a stream that a failed WAL has ended goes on when what was prepared has ended",
+    "[e2e]") {
+  const auto fs = std::make_shared<FaultFileSystem>();
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(fs);
+  LocalCluster cluster;
+  rocksdb::DBOptions options = LocalCluster::db_options();
+  options.env = env.get();
+  options.bgerror_resume_retry_interval = 1000;
+  TransactionalLeader leader(cluster, 0, options);
+  // No memtable is empty: with empty ones RocksDB would go on in the WAL that has failed.
+  RequireOk(leader.Begin("base", "base", "1")->Commit());
+  TwoFollowers followers(cluster, leader.leader()->port());
+  auto transaction = leader.Prepare("held", "a", "1");
+  followers.RequireEqual(&leader);
+  fs->Arm({FileRole::kWal, FileCall::kAppend, 1, false, RetryableError(), 9});
+  REQUIRE(leader.db()->Put(WriteOptions(), "refused", "1").IsIOError());
+  rocksdb::Status s;
+  const bool taken = Eventually([&] {
+    s = leader.db()->Put(WriteOptions(), "again", "1");
+    return s.ok();
+  });
+  INFO(s.ToString());
+  REQUIRE(taken);
+  // The file that failed holds what is prepared, and so is needed.
+  CHECK_FALSE(leader.leader()->stats().replication.ok());
+  RequireOk(transaction->Commit());
+  leader.Put("after", "1");
+  REQUIRE(Eventually([&] { return leader.leader()->stats().replication.ok(); }));
+  followers.RequireEqual(&leader);
+  CHECK(followers.lazy.Get(0, "a") == "1");
+  CHECK(followers.lazy.Get(0, "refused") == "(not found)");
+  auto next = leader.Prepare("held", "b", "1");
+  followers.RequireEqual(&leader);
+  RequireOk(next->Commit());
+  followers.RequireEqual(&leader);
+  RequireLateEqual(cluster, &leader);
 }
 
 }  // namespace slipstream::testing
