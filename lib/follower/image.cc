@@ -97,9 +97,9 @@ Status Image::CheckAnnounced(const Frame& frame) const {
     return Status::OK();
   }
   if (frame.type != FrameType::kLogAppend) {
-    return Status::Corruption("image: a frame of type " +
-                              std::to_string(static_cast<int>(frame.type)) +
-                              " in a transfer, expected bytes of log files, objects and column families alone");
+    return Status::Corruption(
+        "image: a frame of type " + std::to_string(static_cast<int>(frame.type)) +
+        " in a transfer, expected bytes of log files, objects and column families alone");
   }
   const LogFileId id{frame.file, frame.number};
   auto it = announced_.find(id);
