@@ -145,7 +145,7 @@ class ObjectWritableFile : public FSWritableFile {
   IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
     Status s = writer_->Append(data);
     if (s.ok()) object_.size += data.size();
-    return rocksdb::status_to_io_status(std::move(s));
+    return ObjectIOStatus(s);
   }
   IOStatus Append(const Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo&,
                   IODebugContext* dbg) override {
@@ -153,13 +153,14 @@ class ObjectWritableFile : public FSWritableFile {
   }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Sync(const IOOptions&, IODebugContext*) override {
-    return rocksdb::status_to_io_status(writer_->Sync());
+    return ObjectIOStatus(writer_->Sync());
   }
   IOStatus Close(const IOOptions&, IODebugContext*) override {
     if (writer_ == nullptr) return IOStatus::OK();
     Status s = writer_->Commit();
     writer_.reset();
-    if (s.ok()) s = catalog_->Commit(object_.number, object_.size);
+    if (!s.ok()) return ObjectIOStatus(s);
+    s = catalog_->Commit(object_.number, object_.size);
     if (s.ok()) log_->AddObject(object_);
     return rocksdb::status_to_io_status(std::move(s));
   }
@@ -275,9 +276,10 @@ IOStatus LeaderFileSystem::NewObject(const FileName& name,
                                      std::unique_ptr<FSWritableFile>* result) {
   ObjectInfo object{ObjectKind(name), name.number, NewestLog()->epoch(), 0};
   Status s = parts_.catalog->Create(object);
-  std::unique_ptr<ObjectWriter> writer;
-  if (s.ok()) s = parts_.storage->NewWriter(ObjectNameOf(parts_.database, object), &writer);
   if (!s.ok()) return rocksdb::status_to_io_status(std::move(s));
+  std::unique_ptr<ObjectWriter> writer;
+  s = parts_.storage->NewWriter(ObjectNameOf(parts_.database, object), &writer);
+  if (!s.ok()) return ObjectIOStatus(s);
   *result =
       std::make_unique<ObjectWritableFile>(std::move(writer), object, parts_.catalog, parts_.log);
   return IOStatus::OK();
@@ -339,7 +341,8 @@ IOStatus LeaderFileSystem::NewDirectory(const std::string& path, const IOOptions
                                         std::unique_ptr<rocksdb::FSDirectory>* result,
                                         IODebugContext* dbg) {
   IOStatus s = target()->NewDirectory(path, options, result, dbg);
-  const std::string_view directory = DirectoryOf(path + "/");
+  const std::string entry = path + "/";
+  const std::string_view directory = DirectoryOf(entry);
   if (s.ok() && (directory == parts_.db_directory || directory == parts_.wal_directory)) {
     *result = std::make_unique<TappedDirectory>(std::move(*result), parts_.log);
   }
@@ -373,7 +376,7 @@ IOStatus LeaderFileSystem::NewSequentialFile(const std::string& path, const File
   std::unique_ptr<ObjectReader> reader;
   Status s = parts_.storage->NewReader(ObjectNameOf(parts_.database, *object), &reader);
   if (s.ok()) *result = NewSequentialObjectFile(std::move(reader));
-  return rocksdb::status_to_io_status(std::move(s));
+  return ObjectIOStatus(s);
 }
 
 IOStatus LeaderFileSystem::NewRandomAccessFile(const std::string& path, const FileOptions& options,
