@@ -46,6 +46,11 @@ std::string ObjectFileName(const ObjectInfo& o) {
   return o.file == FrameFile::kTable ? TableName(o.number) : BlobName(o.number);
 }
 
+// As the local file system says it: NotFound would pass for a key that is not there.
+IOStatus NoObject(const std::string& path) {
+  return IOStatus::PathNotFound("slipstream: not in the catalogue of objects", path);
+}
+
 // A log file: written through to the local file first, then into the replication log, so that a
 // follower never sees bytes that this process could lose.
 class TappedFile : public rocksdb::FSWritableFileOwnerWrapper {
@@ -372,7 +377,7 @@ IOStatus LeaderFileSystem::NewSequentialFile(const std::string& path, const File
   const FileName name = Classify(path);
   if (!IsObject(name)) return target()->NewSequentialFile(path, options, result, dbg);
   const auto object = parts_.catalog->Find(name.number);
-  if (!object) return IOStatus::NotFound(path);
+  if (!object) return NoObject(path);
   std::unique_ptr<ObjectReader> reader;
   Status s = parts_.storage->NewReader(ObjectNameOf(parts_.database, *object), &reader);
   if (s.ok()) *result = NewSequentialObjectFile(std::move(reader));
@@ -385,7 +390,7 @@ IOStatus LeaderFileSystem::NewRandomAccessFile(const std::string& path, const Fi
   const FileName name = Classify(path);
   if (!IsObject(name)) return target()->NewRandomAccessFile(path, options, result, dbg);
   const auto object = parts_.catalog->Find(name.number);
-  if (!object) return IOStatus::NotFound(path);
+  if (!object) return NoObject(path);
   std::unique_ptr<ObjectReader> reader;
   Status s = parts_.storage->NewReader(ObjectNameOf(parts_.database, *object), &reader);
   if (!s.ok()) return FailedObjectRead(s);
@@ -454,7 +459,7 @@ IOStatus LeaderFileSystem::GetFileSize(const std::string& path, const IOOptions&
   const FileName name = Classify(path);
   if (!IsObject(name)) return target()->GetFileSize(path, options, size, dbg);
   const auto object = parts_.catalog->Find(name.number);
-  if (!object) return IOStatus::NotFound(path);
+  if (!object) return NoObject(path);
   *size = object->size;
   return IOStatus::OK();
 }

@@ -106,7 +106,7 @@ void FaultRun::OpenFollower() {
 
 void FaultRun::Recover() {
   fs_->Heal();
-  storage_->Heal();
+  storage_->HealLasting();  // a single one may be meant for what comes later
   Status s;
   const bool decided = Eventually([&] {
     s = leader_->db()->Resume();
@@ -207,9 +207,23 @@ void FaultRun::Run(const std::function<void(bool)>& before_step) {
   before_step_ = nullptr;
 }
 
+void FaultRun::StartFlush() {
+  rocksdb::FlushOptions options;
+  options.wait = false;
+  std::vector<ColumnFamilyHandle*> all;
+  for (auto& [name, handle] : families_) all.push_back(handle);
+  RequireOk(leader_->db()->Flush(options, all), "starting a flush");
+}
+
+void FaultRun::WriteAndRequireShown(const std::string& key) {
+  Put("default", key, "shown");
+  RequireOk(follower_->WaitFor(leader_->position(), kPatienceUs), "waiting for a follower");
+  std::string value;
+  RequireOk(follower_->db()->Get(ReadOptions(), key, &value), "reading " + key);
+  Require(value == "shown", key + " has another value: " + value);
+}
+
 void FaultRun::RequireWhole() {
-  fs_->Heal();
-  storage_->Heal();
   // Faults of background work may not have met any step.
   Recover();
   Put("default", "after all", "8");

@@ -38,6 +38,10 @@ class FaultRun {
   // is told to resume, and where it cannot the leader is opened anew.
   // before_step: called before each step, with whether all memtables are empty.
   void Run(const std::function<void(bool)>& before_step = nullptr);
+  // Starts a flush of all column families, and does not wait for it.
+  void StartFlush();
+  // Writes, and requires that the follower shows it.
+  void WriteAndRequireShown(const std::string& key);
   // Heals all and requires what must hold.
   void RequireWhole();
 

@@ -97,6 +97,11 @@ void FaultStorage::Heal() {
   fault_.reset();
 }
 
+void FaultStorage::HealLasting() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (fault_ && fault_->lasting) fault_.reset();
+}
+
 uint64_t FaultStorage::calls() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return calls_;

@@ -54,6 +54,7 @@ class FaultStorage : public SharedStorage {
   void Arm(StorageFault fault);
   // Ends a lasting fault, and one that has not struck.
   void Heal();
+  void HealLasting();
   // Calls of the armed kind since it was armed.
   uint64_t calls() const;
   // How often a call was harmed.

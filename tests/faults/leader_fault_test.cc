@@ -1,15 +1,11 @@
-// Every n-th call below the leader fails once, by the kind of call: of its local files and of the
-// shared storage.
-#include <atomic>
+// Every n-th call of the leader's local file system fails, by the kind of file and of call.
 #include <cstdint>
-#include <exception>
-#include <functional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "catch2/catch.hpp"
+#include "tests/faults/fault_plans.h"
 #include "tests/faults/fault_run.h"
 
 namespace slipstream::testing {
@@ -54,49 +50,10 @@ std::vector<Error> Errors() {
           {"an error that RocksDB does not recover from", FatalError(), false, true}};
 }
 
-// Arms a run.
-struct Plan {
-  std::string what;
-  std::function<void(FaultRun*)> arm;
-};
-
-// What went wrong in a run; empty if nothing.
-std::string Attempt(const Plan& plan) {
-  try {
-    FaultRun run;
-    plan.arm(&run);
-    run.Run();
-    run.RequireWhole();
-    return "";
-  } catch (const std::exception& e) {
-    return plan.what + ": " + e.what();
-  }
-}
-
-void AttemptAll(const std::vector<Plan>& plans) {
-  constexpr int kAtOnce = 16;
-  // All databases of the process share these, and a failed job sleeps in one.
-  rocksdb::Env::Default()->SetBackgroundThreads(kAtOnce, rocksdb::Env::HIGH);
-  rocksdb::Env::Default()->SetBackgroundThreads(kAtOnce, rocksdb::Env::LOW);
-  std::atomic<size_t> next{0};
-  std::vector<std::string> failures(plans.size());
-  std::vector<std::thread> workers;
-  for (int i = 0; i < kAtOnce; ++i) {
-    workers.emplace_back([&] {
-      for (size_t n; (n = next.fetch_add(1)) < plans.size();) failures[n] = Attempt(plans[n]);
-    });
-  }
-  for (std::thread& worker : workers) worker.join();
-  for (const std::string& failure : failures) {
-    INFO(failure);
-    CHECK(failure.empty());
-  }
-}
-
 void FailEach(FileRole role, FileCall call) {
   const Calls calls = CountCalls(role, call);
   CHECK(calls.count > 0);
-  std::vector<Plan> plans;
+  std::vector<FaultPlan> plans;
   for (uint64_t n = 1; n <= calls.count; ++n) {
     const std::vector<Error> errors = Errors();
     for (size_t i = 0; i < errors.size(); ++i) {
