@@ -388,11 +388,12 @@ Status Applier::Publish(GenerationBuilder::Built built) {
     progress_->Applied(applied);
     return s;
   }
-  const auto reset = progress_->AppliedNewEpoch(applied);
-  if (reset) {
+  // The host is told before anybody who waits for the new epoch goes on.
+  if (const auto reset = progress_->TakenBackBy(applied)) {
     ++counters_.history_resets;
     if (options_.on_history_reset) options_.on_history_reset(*reset);
   }
+  progress_->AppliedNewEpoch(applied);
   return s;
 }
 

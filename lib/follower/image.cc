@@ -183,7 +183,17 @@ Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink)
     if (!s.ok()) return s;
     // The record that RocksDB writes after a recovery from a damaged WAL is empty, and begins with
     // the number that comes next.
-    if (header.sequence > 0) last_wal_sequence_ = header.sequence + header.count - 1;
+    if (header.sequence > 0) {
+      // A WAL that RocksDB went on with after a write into it had failed: recovery from it, in a
+      // generation, would fail an assertion.
+      if (header.count > 0 && header.sequence <= newest_record_) {
+        return Status::Corruption(
+            "image: " + NameOf({frame.file, frame.number}) + " has a record with sequence number " +
+            std::to_string(header.sequence) + " behind " + std::to_string(newest_record_));
+      }
+      last_wal_sequence_ = header.sequence + header.count - 1;
+      newest_record_ = std::max(newest_record_, last_wal_sequence_);
+    }
     return sink(record, end);
   });
 }

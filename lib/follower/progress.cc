@@ -79,15 +79,23 @@ void Progress::Applied(const Position& applied) {
   changed_.SignalAll();
 }
 
-std::optional<HistoryReset> Progress::AppliedNewEpoch(const Position& applied) {
-  std::optional<HistoryReset> reset;
+std::optional<HistoryReset> Progress::TakenBackByLocked(const Position& applied) const {
+  if (applied_.epoch == 0 || applied_.epoch == applied.epoch) return std::nullopt;
+  const auto lowest = epochs_.LowestStart(applied_.epoch, applied.epoch);
+  // Without a known start, only what is missing now is certain to have been taken back.
+  const uint64_t kept = lowest.value_or(applied.sequence);
+  if (applied_.sequence <= kept) return std::nullopt;
+  return HistoryReset{applied_, Position{applied.epoch, 0, kept}};
+}
+
+std::optional<HistoryReset> Progress::TakenBackBy(const Position& applied) const {
   absl::MutexLock lock(&mutex_);
-  if (applied_.epoch != 0 && applied_.epoch != applied.epoch) {
-    const auto lowest = epochs_.LowestStart(applied_.epoch, applied.epoch);
-    // Without a known start, only what is missing now is certain to have been taken back.
-    const uint64_t kept = lowest.value_or(applied.sequence);
-    if (applied_.sequence > kept) reset = HistoryReset{applied_, Position{applied.epoch, 0, kept}};
-  }
+  return TakenBackByLocked(applied);
+}
+
+std::optional<HistoryReset> Progress::AppliedNewEpoch(const Position& applied) {
+  absl::MutexLock lock(&mutex_);
+  const std::optional<HistoryReset> reset = TakenBackByLocked(applied);
   applied_ = applied;
   received_ = applied;
   std::erase_if(ahead_, [&](const Sighting& s) { return s.leader.epoch != applied.epoch; });

@@ -33,7 +33,9 @@ class Progress {
   void SetApplyStatus(const rocksdb::Status& status);
   // Reads show everything up to here.
   void Applied(const Position& applied);
-  // The first generation of a new epoch shows `applied`. Returns what was taken back, if anything.
+  // What is taken back, if anything, when the first generation of a new epoch shows `applied`.
+  std::optional<HistoryReset> TakenBackBy(const Position& applied) const;
+  // It shows `applied`. Returns what TakenBackBy said before.
   std::optional<HistoryReset> AppliedNewEpoch(const Position& applied);
 
   // ---- Asked.
@@ -60,6 +62,8 @@ class Progress {
   rocksdb::Status::Code CoveredLocked(const Position& position) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   rocksdb::Status StatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<HistoryReset> TakenBackByLocked(const Position& applied) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetShownLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t StalenessLocked(uint64_t now_us) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -48,6 +48,11 @@ std::string ObjectFileName(const ObjectInfo& o) {
   return o.file == FrameFile::kTable ? TableName(o.number) : BlobName(o.number);
 }
 
+// As the local file system says it: NotFound would pass for a key that is not there.
+IOStatus NoObject(const std::string& path) {
+  return IOStatus::PathNotFound("slipstream: not in the catalogue of objects", path);
+}
+
 // A log file: written through to the local file first, then into the replication log, so that a
 // follower never sees bytes that this process could lose.
 class TappedFile : public rocksdb::FSWritableFileOwnerWrapper {
@@ -157,7 +162,7 @@ class ObjectWritableFile : public FSWritableFile {
   IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
     Status s = writer_->Append(data);
     if (s.ok()) object_.size += data.size();
-    return rocksdb::status_to_io_status(std::move(s));
+    return ObjectIOStatus(s);
   }
   IOStatus Append(const Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo&,
                   IODebugContext* dbg) override {
@@ -165,13 +170,14 @@ class ObjectWritableFile : public FSWritableFile {
   }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Sync(const IOOptions&, IODebugContext*) override {
-    return rocksdb::status_to_io_status(writer_->Sync());
+    return ObjectIOStatus(writer_->Sync());
   }
   IOStatus Close(const IOOptions&, IODebugContext*) override {
     if (writer_ == nullptr) return IOStatus::OK();
     Status s = writer_->Commit();
     writer_.reset();
-    if (s.ok()) s = catalog_->Commit(object_.number, object_.size);
+    if (!s.ok()) return ObjectIOStatus(s);
+    s = catalog_->Commit(object_.number, object_.size);
     if (s.ok()) log_->AddObject(object_);
     return rocksdb::status_to_io_status(std::move(s));
   }
@@ -287,9 +293,10 @@ IOStatus LeaderFileSystem::NewObject(const FileName& name,
                                      std::unique_ptr<FSWritableFile>* result) {
   ObjectInfo object{ObjectKind(name), name.number, NewestLog()->epoch(), 0};
   Status s = parts_.catalog->Create(object);
-  std::unique_ptr<ObjectWriter> writer;
-  if (s.ok()) s = parts_.storage->NewWriter(ObjectNameOf(parts_.database, object), &writer);
   if (!s.ok()) return rocksdb::status_to_io_status(std::move(s));
+  std::unique_ptr<ObjectWriter> writer;
+  s = parts_.storage->NewWriter(ObjectNameOf(parts_.database, object), &writer);
+  if (!s.ok()) return ObjectIOStatus(s);
   *result =
       std::make_unique<ObjectWritableFile>(std::move(writer), object, parts_.catalog, parts_.log);
   return IOStatus::OK();
@@ -379,7 +386,8 @@ IOStatus LeaderFileSystem::NewDirectory(const std::string& path, const IOOptions
                                         std::unique_ptr<rocksdb::FSDirectory>* result,
                                         IODebugContext* dbg) {
   IOStatus s = target()->NewDirectory(path, options, result, dbg);
-  const std::string_view directory = DirectoryOf(path + "/");
+  const std::string entry = path + "/";
+  const std::string_view directory = DirectoryOf(entry);
   if (s.ok() && (directory == parts_.db_directory || directory == parts_.wal_directory)) {
     *result = std::make_unique<TappedDirectory>(std::move(*result), parts_.log);
   }
@@ -413,11 +421,11 @@ IOStatus LeaderFileSystem::NewSequentialFile(const std::string& path, const File
   }
   if (!IsObject(name)) return target()->NewSequentialFile(path, options, result, dbg);
   const auto object = parts_.catalog->Find(name.number);
-  if (!object) return IOStatus::NotFound(path);
+  if (!object) return NoObject(path);
   std::unique_ptr<ObjectReader> reader;
   Status s = parts_.storage->NewReader(ObjectNameOf(parts_.database, *object), &reader);
   if (s.ok()) *result = NewSequentialObjectFile(std::move(reader));
-  return rocksdb::status_to_io_status(std::move(s));
+  return ObjectIOStatus(s);
 }
 
 IOStatus LeaderFileSystem::NewRandomAccessFile(const std::string& path, const FileOptions& options,
@@ -430,7 +438,7 @@ IOStatus LeaderFileSystem::NewRandomAccessFile(const std::string& path, const Fi
   }
   if (!IsObject(name)) return target()->NewRandomAccessFile(path, options, result, dbg);
   const auto object = parts_.catalog->Find(name.number);
-  if (!object) return IOStatus::NotFound(path);
+  if (!object) return NoObject(path);
   std::unique_ptr<ObjectReader> reader;
   Status s = parts_.storage->NewReader(ObjectNameOf(parts_.database, *object), &reader);
   if (!s.ok()) return FailedObjectRead(s);
@@ -510,7 +518,7 @@ IOStatus LeaderFileSystem::GetFileSize(const std::string& path, const IOOptions&
   if (InMemory(name, size)) return IOStatus::OK();
   if (!IsObject(name)) return target()->GetFileSize(path, options, size, dbg);
   const auto object = parts_.catalog->Find(name.number);
-  if (!object) return IOStatus::NotFound(path);
+  if (!object) return NoObject(path);
   *size = object->size;
   return IOStatus::OK();
 }

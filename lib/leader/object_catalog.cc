@@ -254,9 +254,11 @@ Status ObjectCatalog::Remove(uint64_t number, const Position& at) {
   if (objects_.count(number) == 0) {
     return Status::NotFound("object catalogue: no object " + std::to_string(number));
   }
-  Status s = Write(Record(Op::kRemove, {number, at.epoch, at.offset}), false);
-  if (s.ok()) RemoveLocked(number, at);
-  return s;
+  // A record that could not be written is made good by the next one: the journal is then written
+  // anew. RocksDB does not ask again for the removal of a file.
+  Write(Record(Op::kRemove, {number, at.epoch, at.offset}), false).PermitUncheckedError();
+  RemoveLocked(number, at);
+  return Status::OK();
 }
 
 Status ObjectCatalog::Deleted(const ObjectInfo& object) {

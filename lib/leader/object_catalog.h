@@ -41,7 +41,9 @@ class ObjectCatalog {
   [[nodiscard]] rocksdb::Status Create(const ObjectInfo& object);
   // The object is whole on the storage. Durable when it returns OK.
   [[nodiscard]] rocksdb::Status Commit(uint64_t number, uint64_t size);
-  // RocksDB needs it no more. `at` is where the replication log says so.
+  // RocksDB needs it no more. `at` is where the replication log says so. A journal that cannot be
+  // written is no failure: should the process end before it can, RocksDB finds the object unused
+  // when it opens the database.
   // Returns NotFound if there is none.
   [[nodiscard]] rocksdb::Status Remove(uint64_t number, const Position& at);
   // The object is gone from the storage.

@@ -22,4 +22,8 @@ rocksdb::IOStatus FailedObjectRead(const rocksdb::Status& status);
 // How many of them this thread has had so far.
 uint64_t FailedObjectReads();
 
+// What RocksDB is told of a call of the storage: an IOError may pass, so that RocksDB tries again
+// by itself and the host need not open the database anew.
+rocksdb::IOStatus ObjectIOStatus(const rocksdb::Status& status);
+
 }  // namespace slipstream

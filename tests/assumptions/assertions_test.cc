@@ -12,6 +12,7 @@
 #include "catch2/catch.hpp"
 #include "lib/core/rocksdb_release.h"
 #include "rocksdb/db.h"
+#include "rocksdb/env.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/utilities/transaction.h"
 #include "rocksdb/utilities/transaction_db.h"
@@ -20,6 +21,7 @@
 #include "tests/assumptions/open_database.h"
 #include "tests/assumptions/recorded_options.h"
 #include "tests/assumptions/scratch_dir.h"
+#include "tests/faults/fault_file_system.h"
 
 namespace slipstream {
 namespace {
@@ -108,6 +110,37 @@ TEST_CASE("assertions: RocksDB 9.10 aborts at a no-operation in a batch made of 
           "[assumptions]") {
   const int ended = RunHiddenTest("hidden: writes the batch of a transaction");
   CHECK((SLIPSTREAM_ROCKSDB_9 ? Aborted(ended) : Passed(ended)));
+}
+
+// A WAL append fails, RocksDB resumes, and there is another write.
+void ResumeAfterFailedAppend(bool empty_memtables) {
+  LeaveNoCoreFile();
+  const ScratchDir directory;
+  auto fs = std::make_shared<testing::FaultFileSystem>();
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(fs);
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.env = env.get();
+  rocksdb::DB* opened = nullptr;
+  REQUIRE(rocksdb::DB::Open(options, directory.path(), &opened).ToString() == "OK");
+  const std::unique_ptr<rocksdb::DB> db(opened);
+  REQUIRE(db->Put({}, "before", "1").ToString() == "OK");
+  if (empty_memtables) REQUIRE(db->Flush({}).ToString() == "OK");
+  fs->Arm({testing::FileRole::kWal, testing::FileCall::kAppend, 1, false, testing::DiskFull(), 0});
+  REQUIRE(db->Put({}, "refused", "1").IsNoSpace());
+  REQUIRE(db->Resume().ToString() == "OK");
+  CHECK(db->Put({}, "after", "1").ToString() == "OK");
+}
+
+TEST_CASE("hidden: resumes with data in a memtable", "[.]") { ResumeAfterFailedAppend(false); }
+TEST_CASE("hidden: resumes with empty memtables", "[.]") { ResumeAfterFailedAppend(true); }
+
+// The flush at Resume is what replaces the WAL that has failed, and without data there is none. The
+// README names it as a limit; the runs with faults leave it out.
+TEST_CASE("assertions: RocksDB goes on in a failed WAL when it resumes with empty memtables",
+          "[assumptions]") {
+  CHECK(Passed(RunHiddenTest("hidden: resumes with data in a memtable")));
+  CHECK(Aborted(RunHiddenTest("hidden: resumes with empty memtables")));
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "lib/core/coding.h"
+#include "lib/core/log_record_writer.h"
+#include "rocksdb/write_batch.h"
 #include "tests/unit/leader_history.h"
 #include "tests/unit/random_seed.h"
 #include "tests/unit/tapped_leader.h"
@@ -355,6 +358,35 @@ TEST_CASE("image: damage in the newest WAL is an error", "[unit]") {
   }
   INFO(s.ToString());
   REQUIRE(s.IsCorruption());
+}
+
+TEST_CASE("image: a sequence number that comes twice is an error, not a generation", "[unit]") {
+  ScratchDirectory directory;
+  TappedLeader leader(directory.path(), std::make_shared<MemoryStorage>());
+  leader.Open(BusyOptions());
+  RequireOk(leader.db()->Put({}, "key", "value"));
+  const std::unique_ptr<Image> image =
+      ImageOf(TransferOf(1, leader.log()->Snapshot()), leader.MakeWelcome());
+  rocksdb::WriteBatch batch;
+  RequireOk(batch.Put("next", "value"));
+  std::string record = batch.Data();
+  EncodeFixed64(record.data(), image->last_sequence() + 1);
+  LogRecordWriter writer;
+  std::string bytes;
+  writer.AddRecord(record, &bytes);
+  const size_t once = bytes.size();
+  writer.AddRecord(record, &bytes);
+  Image::Effect effect;
+  constexpr uint64_t kNewWal = 900;
+  RequireOk(
+      image->Apply({FrameType::kLogAppend, FrameFile::kWal, kNewWal, 0, Slice(bytes.data(), once)},
+                   kIgnore, &effect));
+  const Status s = image->Apply({FrameType::kLogAppend, FrameFile::kWal, kNewWal, once,
+                                 Slice(bytes.data() + once, bytes.size() - once)},
+                                kIgnore, &effect);
+  INFO(s.ToString());
+  REQUIRE(s.IsCorruption());
+  REQUIRE(s.ToString().find("000900.log") != std::string::npos);
 }
 
 TEST_CASE("image: changes that the WAL does not show are barriers, others are not", "[unit]") {

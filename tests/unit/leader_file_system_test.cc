@@ -278,11 +278,11 @@ TEST_CASE("leader_file_system: sizes and existence come from the catalogue", "[u
   RequireOk(fs->GetFileSize(f.PathOf(TableName(f.number)), IOOptions(), &size, nullptr));
   REQUIRE(size == f.leader.catalog()->Find(f.number)->size);
   REQUIRE(fs->FileExists(f.PathOf(TableName(999)), IOOptions(), nullptr).IsNotFound());
-  REQUIRE(fs->GetFileSize(f.PathOf(TableName(999)), IOOptions(), &size, nullptr).IsNotFound());
+  REQUIRE(fs->GetFileSize(f.PathOf(TableName(999)), IOOptions(), &size, nullptr).IsPathNotFound());
   REQUIRE(f.storage->opens() == opens);
   std::unique_ptr<rocksdb::FSRandomAccessFile> file;
   REQUIRE(fs->NewRandomAccessFile(f.PathOf(TableName(999)), FileOptions(), &file, nullptr)
-              .IsNotFound());
+              .IsPathNotFound());
 }
 
 TEST_CASE("leader_file_system: a table is not found under LevelDB's suffix", "[unit]") {
