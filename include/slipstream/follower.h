@@ -101,7 +101,7 @@ struct FollowerStats {
   uint64_t resyncs = 0;  // images taken after the first one
   uint64_t reconnects = 0;
   uint64_t history_resets = 0;
-  uint64_t sequence_gaps = 0;    // holes in the leader's WAL: writes that went round it
+  uint64_t sequence_gaps = 0;  // holes in the leader's WAL: writes that went round it
   // Times that what was received, or what was built from it, contradicted itself. Each was followed
   // by a fresh image; more than 0 means a fault of the leader's disk, of the storage or of this
   // library.
@@ -130,7 +130,8 @@ class Follower {
   // merge operators must be the leader's; what only matters to writers (triggers, buffers,
   // compaction, listeners) is ignored. So is db_options.env, but for what GetEnv() returns.
   // The block cache in the table options is shared by all generations. A memtable_factory that is
-  // RocksDB's default means the replay memtable (slipstream/replay_memtable.h); another one is used.
+  // RocksDB's default means the replay memtable (slipstream/replay_memtable.h); another one is
+  // used.
   //
   // Returns OK
   //         InvalidArgument  options that do not fit each other or the leader's database

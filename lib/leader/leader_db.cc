@@ -1,11 +1,14 @@
 #include "lib/leader/leader_db.h"
 
+#include "lib/leader/replicable_options.h"
 #include "rocksdb/utilities/stackable_db.h"
 
 namespace slipstream {
 namespace {
 
+using rocksdb::ColumnFamilyDescriptor;
 using rocksdb::ColumnFamilyHandle;
+using rocksdb::ColumnFamilyOptions;
 using rocksdb::Slice;
 using rocksdb::Status;
 using rocksdb::WriteOptions;
@@ -19,7 +22,39 @@ Status CheckWrite(const WriteOptions& options) {
 
 class LeaderDB : public rocksdb::StackableDB {
  public:
-  explicit LeaderDB(rocksdb::DB* db) : StackableDB(db) {}
+  LeaderDB(rocksdb::DB* db, bool replay_memtable)
+      : StackableDB(db), replay_memtable_(replay_memtable) {}
+
+  Status CreateColumnFamily(const ColumnFamilyOptions& options, const std::string& name,
+                            ColumnFamilyHandle** handle) override {
+    std::vector<ColumnFamilyDescriptor> adjusted = {{name, options}};
+    const Status s = Adjust(&adjusted);
+    return s.ok() ? db_->CreateColumnFamily(adjusted[0].options, name, handle) : s;
+  }
+  Status CreateColumnFamilies(const ColumnFamilyOptions& options,
+                              const std::vector<std::string>& names,
+                              std::vector<ColumnFamilyHandle*>* handles) override {
+    std::vector<ColumnFamilyDescriptor> families;
+    for (const std::string& name : names) families.emplace_back(name, options);
+    return CreateColumnFamilies(families, handles);
+  }
+  Status CreateColumnFamilies(const std::vector<ColumnFamilyDescriptor>& families,
+                              std::vector<ColumnFamilyHandle*>* handles) override {
+    std::vector<ColumnFamilyDescriptor> adjusted = families;
+    const Status s = Adjust(&adjusted);
+    return s.ok() ? db_->CreateColumnFamilies(adjusted, handles) : s;
+  }
+  using StackableDB::CreateColumnFamilyWithImport;
+  Status CreateColumnFamilyWithImport(const ColumnFamilyOptions& options, const std::string& name,
+                                      const rocksdb::ImportColumnFamilyOptions& import_options,
+                                      const rocksdb::ExportImportFilesMetaData& metadata,
+                                      ColumnFamilyHandle** handle) override {
+    std::vector<ColumnFamilyDescriptor> adjusted = {{name, options}};
+    const Status s = Adjust(&adjusted);
+    if (!s.ok()) return s;
+    return db_->CreateColumnFamilyWithImport(adjusted[0].options, name, import_options, metadata,
+                                             handle);
+  }
 
   // StackableDB does not pass this on, and a host could not recover from a full disk.
   Status Resume() override { return db_->Resume(); }
@@ -92,10 +127,19 @@ class LeaderDB : public rocksdb::StackableDB {
     for (rocksdb::IngestExternalFileArg& arg : adjusted) arg.options.write_global_seqno = false;
     return db_->IngestExternalFiles(adjusted);
   }
+
+ private:
+  Status Adjust(std::vector<ColumnFamilyDescriptor>* families) const {
+    return replay_memtable_ ? SetReplayMemTable(families) : Status::OK();
+  }
+
+  const bool replay_memtable_;
 };
 
 }  // namespace
 
-std::unique_ptr<rocksdb::DB> NewLeaderDB(rocksdb::DB* db) { return std::make_unique<LeaderDB>(db); }
+std::unique_ptr<rocksdb::DB> NewLeaderDB(rocksdb::DB* db, bool replay_memtable) {
+  return std::make_unique<LeaderDB>(db, replay_memtable);
+}
 
 }  // namespace slipstream
