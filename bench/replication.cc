@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "bench/child_process.h"
+#include "bench/machine.h"
 #include "bench/replication_report.h"
 #include "bench/replication_round.h"
 
@@ -202,13 +203,7 @@ int RunParent(const Options& o, std::vector<std::string> command_line) {
   ReplicationReport report;
   report.settings = o.round;
   report.command_line = std::move(command_line);
-  const json machine = MachineOfThisRun();
-  const json versions = VersionsOfThisRun();
-  std::cout << machine["cpu"].get<std::string>() << ", " << machine["cores"] << " cores, load "
-            << machine["load_average_1_min"] << "; RocksDB "
-            << versions["rocksdb"].get<std::string>() << ", "
-            << versions["compiler"].get<std::string>() << ", "
-            << versions["build_type"].get<std::string>() << std::endl;
+  std::cout << DescribeThisRun() << std::endl;
   const Status s = RunAll(o, &report);
   std::error_code ignored;
   if (!s.ok() && fs::file_size(o.json_file, ignored) == 0) fs::remove(o.json_file, ignored);

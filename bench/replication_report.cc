@@ -1,59 +1,16 @@
 #include "bench/replication_report.h"
 
-#include <stdlib.h>
-#include <sys/utsname.h>
-
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
 #include <functional>
-#include <thread>
 #include <utility>
 
-#include "rocksdb/version.h"
+#include "bench/machine.h"
+#include "bench/spread.h"
 
 namespace slipstream::bench {
 namespace {
 
 using nlohmann::json;
-
-// The median of one number over the rounds, with its extremes.
-struct Spread {
-  size_t count = 0;
-  double median = 0;
-  double min = 0;
-  double max = 0;
-};
-
-Spread SpreadOf(std::vector<double> values) {
-  Spread spread;
-  spread.count = values.size();
-  if (values.empty()) return spread;
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  spread.median =
-      values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-  spread.min = values.front();
-  spread.max = values.back();
-  return spread;
-}
-
-json ToJson(const Spread& s) {
-  return s.count == 0 ? json() : json{{"median", s.median}, {"min", s.min}, {"max", s.max}};
-}
-
-std::string Number(double value, int decimals) {
-  char text[64];
-  snprintf(text, sizeof(text), "%.*f", decimals, value);
-  return text;
-}
-
-std::string ToText(const Spread& s, int decimals) {
-  if (s.count == 0) return "-";
-  std::string text = Number(s.median, decimals);
-  if (s.count > 1) text += " (" + Number(s.min, decimals) + "-" + Number(s.max, decimals) + ")";
-  return text;
-}
 
 using Measure = std::function<double(const RoundResult&)>;
 
@@ -114,24 +71,6 @@ std::vector<Ratio> RatiosOf(const std::vector<RoundResult>& rounds) {
   };
 }
 
-using TextRow = std::vector<std::string>;
-
-// The first column to the left, the others to the right.
-void PrintAligned(const std::vector<TextRow>& rows, std::ostream& out) {
-  std::vector<size_t> widths;
-  for (const TextRow& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  for (const TextRow& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) {
-      const std::string padding(widths[i] - row[i].size(), ' ');
-      out << (i == 0 ? row[i] + padding : "  " + padding + row[i]);
-    }
-    out << "\n";
-  }
-}
-
 std::string RowName(Side side, const RoundSettings& settings) {
   switch (side) {
     case Side::kPlain:
@@ -146,17 +85,6 @@ std::string RowName(Side side, const RoundSettings& settings) {
              Number(static_cast<double>(settings.catch_up_us) / 1000, 1) + " ms";
   }
   return "?";
-}
-
-std::string FirstValue(const std::string& file, const std::string& key) {
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    const size_t colon = line.find(':');
-    if (line.compare(0, key.size(), key) != 0 || colon == std::string::npos) continue;
-    const size_t value = line.find_first_not_of(" \t", colon + 1);
-    return value == std::string::npos ? "" : line.substr(value);
-  }
-  return "unknown";
 }
 
 json ToJson(const RoundResult& r) {
@@ -198,25 +126,6 @@ json SummaryOf(const std::vector<RoundResult>& rounds) {
 }
 
 }  // namespace
-
-json MachineOfThisRun() {
-  utsname kernel{};
-  uname(&kernel);
-  double load[3] = {-1, -1, -1};
-  if (getloadavg(load, 3) < 1) load[0] = -1;
-  return {{"cpu", FirstValue("/proc/cpuinfo", "model name")},
-          {"cores", std::thread::hardware_concurrency()},
-          {"memory", FirstValue("/proc/meminfo", "MemTotal")},
-          {"kernel", std::string(kernel.sysname) + " " + kernel.release},
-          {"load_average_1_min", load[0]}};
-}
-
-json VersionsOfThisRun() {
-  return {
-      {"slipstream", SLIPSTREAM_BENCH_VERSION},        {"git_commit", SLIPSTREAM_BENCH_COMMIT},
-      {"rocksdb", rocksdb::GetRocksVersionAsString()}, {"grpc", SLIPSTREAM_BENCH_GRPC},
-      {"compiler", SLIPSTREAM_BENCH_COMPILER},         {"build_type", SLIPSTREAM_BENCH_BUILD_TYPE}};
-}
 
 void ReplicationReport::PrintTable(std::ostream& out) const {
   std::vector<TextRow> rows = {{"", "keys/s", "writer CPU s/Mkey", "reader CPU s/Mkey",

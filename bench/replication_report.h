@@ -21,8 +21,4 @@ struct ReplicationReport {
   nlohmann::json ToJson() const;
 };
 
-// "AMD EPYC, 2 cores" and what the program was built from, as one JSON object each.
-nlohmann::json MachineOfThisRun();
-nlohmann::json VersionsOfThisRun();
-
 }  // namespace slipstream::bench

@@ -65,6 +65,16 @@ struct LeaderOptions {
   // Default: 10000. Range: 100 to 86400000.
   uint64_t follower_lease_ms = 10000;
 
+  // Use the replay memtable (slipstream/replay_memtable.h has figures) in place of RocksDB's skip
+  // list, with DBOptions::allow_concurrent_memtable_write = false: writers then take turns to
+  // insert, and each insert costs less. Open sets both, and the memtable of column families that
+  // are created through db(). A host that calls Prepare sets the memtable itself, with
+  // UseReplayMemTable on the options of each column family, also of those it creates later.
+  // Open and Prepare return InvalidArgument if options contradict this: another memtable_factory,
+  // or DBOptions::unordered_write.
+  // Default: false.
+  bool replay_memtable = false;
+
   // Returns InvalidArgument naming the field, its value and what was expected.
   [[nodiscard]] rocksdb::Status Validate() const;
 };
@@ -174,7 +184,8 @@ class Leader {
                                               std::unique_ptr<Leader>* leader);
 
   // Claims a new epoch and points `db_options` at the leader's file system. Called once, followed
-  // by one open of the database at `path`.
+  // by one open of the database at `path`. With LeaderOptions::replay_memtable it also sets
+  // allow_concurrent_memtable_write = false.
   // Returns InvalidArgument for an option that cannot be replicated; Busy if another process is
   // claiming the same database at this moment; IOError.
   // column_families: the ones that will be opened, so that their options can be checked too.

@@ -106,7 +106,7 @@ class LeaderImpl : public Leader {
   LeaderStats stats() const override;
   int port() const override { return server_ == nullptr ? 0 : server_->port(); }
   Status Close() override;
-  LeaderDBParts db_parts() const { return {path_, fence_, gate_}; }
+  LeaderDBParts db_parts() const { return {path_, fence_, gate_, options_.replay_memtable}; }
 
  private:
   Status LockDirectory(bool create);
@@ -212,6 +212,7 @@ Status LeaderImpl::PrepareFor(DBOptions* db_options,
   if (log_ != nullptr) return Status::InvalidArgument("Leader::Prepare was called before");
   Status s = CheckReplicable(*db_options, path_, column_families);
   if (s.ok() && options_.wal == WalMode::kMemoryOnly) s = CheckMemoryWal(*db_options);
+  if (s.ok() && options_.replay_memtable) s = CheckReplayMemTable(*db_options, column_families);
   if (!s.ok()) return s;
   rocksdb::Env* host_env = db_options->env != nullptr ? db_options->env : rocksdb::Env::Default();
   base_ = host_env->GetFileSystem();
@@ -254,6 +255,7 @@ Status LeaderImpl::PrepareFor(DBOptions* db_options,
   log_ = std::move(log);
   followers_ = std::make_shared<FollowerTable>(options_.follower_lease_ms);
   env_ = rocksdb::NewCompositeEnv(fs);
+  if (options_.replay_memtable) db_options->allow_concurrent_memtable_write = false;
   db_options->env = env_.get();
   recovery_ = std::make_shared<RecoverySignal>();
   db_options->listeners.push_back(recovery_);
@@ -439,11 +441,13 @@ Status Leader::Open(const LeaderOptions& options, const DBOptions& db_options,
   if (!s.ok()) return s;
   auto impl = std::make_unique<LeaderImpl>(options, path);
   DBOptions adjusted = db_options;
-  s = impl->PrepareFor(&adjusted, column_families, adjusted.allow_2pc);
+  std::vector<ColumnFamilyDescriptor> families = column_families;
+  if (options.replay_memtable) s = SetReplayMemTable(&families);
+  if (s.ok()) s = impl->PrepareFor(&adjusted, families, adjusted.allow_2pc);
   rocksdb::DB* db = nullptr;
   std::vector<ColumnFamilyHandle*> opened;
   if (s.ok()) {
-    s = rocksdb::DB::Open(adjusted, WithoutTrailingSlashes(path), column_families, &opened, &db);
+    s = rocksdb::DB::Open(adjusted, WithoutTrailingSlashes(path), families, &opened, &db);
   }
   if (!s.ok()) return s;
   std::unique_ptr<rocksdb::DB> facade = NewLeaderDB(db, impl->db_parts());

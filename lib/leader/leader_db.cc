@@ -12,6 +12,7 @@
 namespace slipstream {
 namespace {
 
+using rocksdb::ColumnFamilyDescriptor;
 using rocksdb::ColumnFamilyHandle;
 using rocksdb::ColumnFamilyOptions;
 using rocksdb::Slice;
@@ -74,30 +75,25 @@ class LeaderDB : public rocksdb::StackableDB {
   Status CreateColumnFamily(const ColumnFamilyOptions& options, const std::string& name,
                             ColumnFamilyHandle** handle) override {
     *handle = nullptr;
-    Status s = CheckReplicable(name, options, parts_.path);
+    std::vector<ColumnFamilyDescriptor> adjusted = {{name, options}};
+    Status s = Adjust(&adjusted);
     if (!s.ok()) return s;
-    return DoBarrier([&] { return db_->CreateColumnFamily(options, name, handle); });
+    return DoBarrier([&] { return db_->CreateColumnFamily(adjusted[0].options, name, handle); });
   }
   Status CreateColumnFamilies(const ColumnFamilyOptions& options,
                               const std::vector<std::string>& names,
                               std::vector<ColumnFamilyHandle*>* handles) override {
-    handles->clear();
-    Status s;
-    for (const std::string& name : names) {
-      if (s.ok()) s = CheckReplicable(name, options, parts_.path);
-    }
-    if (!s.ok()) return s;
-    return DoBarrier([&] { return db_->CreateColumnFamilies(options, names, handles); });
+    std::vector<ColumnFamilyDescriptor> families;
+    for (const std::string& name : names) families.emplace_back(name, options);
+    return CreateColumnFamilies(families, handles);
   }
-  Status CreateColumnFamilies(const std::vector<rocksdb::ColumnFamilyDescriptor>& families,
+  Status CreateColumnFamilies(const std::vector<ColumnFamilyDescriptor>& families,
                               std::vector<ColumnFamilyHandle*>* handles) override {
     handles->clear();
-    Status s;
-    for (const rocksdb::ColumnFamilyDescriptor& family : families) {
-      if (s.ok()) s = CheckReplicable(family.name, family.options, parts_.path);
-    }
+    std::vector<ColumnFamilyDescriptor> adjusted = families;
+    Status s = Adjust(&adjusted);
     if (!s.ok()) return s;
-    return DoBarrier([&] { return db_->CreateColumnFamilies(families, handles); });
+    return DoBarrier([&] { return db_->CreateColumnFamilies(adjusted, handles); });
   }
   using StackableDB::CreateColumnFamilyWithImport;
   Status CreateColumnFamilyWithImport(const ColumnFamilyOptions& options, const std::string& name,
@@ -105,11 +101,12 @@ class LeaderDB : public rocksdb::StackableDB {
                                       const rocksdb::ExportImportFilesMetaData& metadata,
                                       ColumnFamilyHandle** handle) override {
     *handle = nullptr;
-    Status s = CheckReplicable(name, options, parts_.path);
+    std::vector<ColumnFamilyDescriptor> adjusted = {{name, options}};
+    Status s = Adjust(&adjusted);
     if (!s.ok()) return s;
     return DoBarrier([&] {
-      Status imported =
-          db_->CreateColumnFamilyWithImport(options, name, import_options, metadata, handle);
+      Status imported = db_->CreateColumnFamilyWithImport(adjusted[0].options, name, import_options,
+                                                          metadata, handle);
       if (!imported.ok()) return imported;
       // The imported files bring sequence numbers of their own, and RocksDB raises its last one to
       // theirs in memory alone: neither a WAL record nor the manifest says so. A record without
@@ -177,6 +174,15 @@ class LeaderDB : public rocksdb::StackableDB {
   }
 
  private:
+  // Checks the options of column families that are to be created, and sets the leader's memtable.
+  Status Adjust(std::vector<ColumnFamilyDescriptor>* families) const {
+    for (const ColumnFamilyDescriptor& family : *families) {
+      Status s = CheckReplicable(family.name, family.options, parts_.path);
+      if (!s.ok()) return s;
+    }
+    return parts_.replay_memtable ? SetReplayMemTable(families) : Status::OK();
+  }
+
   // What a fenced leader writes, no follower will see.
   Status CheckLeading() const {
     return parts_.fence->fenced() ? parts_.fence->status() : Status::OK();

@@ -8,6 +8,7 @@
 #include "rocksdb/utilities/transaction.h"
 #include "rocksdb/utilities/transaction_db.h"
 #include "rocksdb/wal_filter.h"
+#include "slipstream/replay_memtable.h"
 
 namespace slipstream {
 namespace {
@@ -142,6 +143,37 @@ Status CheckReplicable(rocksdb::DB* db) {
   if (probe->SetCommitTimestamp(1).ok()) return Status::OK();
   return Refuse("TransactionDBOptions::write_policy", "WRITE_PREPARED or WRITE_UNPREPARED",
                 "its sequence numbers do not count keys; set WRITE_COMMITTED");
+}
+
+Status CheckReplayMemTable(const rocksdb::DBOptions& options,
+                           const std::vector<rocksdb::ColumnFamilyDescriptor>& column_families) {
+  if (options.unordered_write) {
+    return Status::InvalidArgument(
+        "slipstream: unordered_write = true, expected false: LeaderOptions::replay_memtable takes "
+        "one insert at a time");
+  }
+  for (const rocksdb::ColumnFamilyDescriptor& cf : column_families) {
+    const auto* factory = cf.options.memtable_factory.get();
+    const std::string found = factory == nullptr ? "nullptr" : factory->GetId();
+    const std::string expected = NewReplayMemTableFactory({cf.options.comparator})->GetId();
+    if (found != expected && found != NewReplayMemTableFactory()->GetId()) {
+      return Status::InvalidArgument("slipstream: memtable_factory of \"" + cf.name +
+                                     "\" = " + found + ", expected " + expected +
+                                     " with LeaderOptions::replay_memtable; see UseReplayMemTable");
+    }
+  }
+  return Status::OK();
+}
+
+Status SetReplayMemTable(std::vector<rocksdb::ColumnFamilyDescriptor>* column_families) {
+  for (rocksdb::ColumnFamilyDescriptor& cf : *column_families) {
+    const Status s = UseReplayMemTable(&cf.options);
+    if (!s.ok()) {
+      return Status::InvalidArgument("slipstream: LeaderOptions::replay_memtable = true: \"" +
+                                     cf.name + "\": " + s.getState());
+    }
+  }
+  return Status::OK();
 }
 
 }  // namespace slipstream

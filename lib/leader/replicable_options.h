@@ -25,4 +25,15 @@ namespace slipstream {
 // Of what only the open database tells: the write policy of a TransactionDB.
 [[nodiscard]] rocksdb::Status CheckReplicable(rocksdb::DB* db);
 
+// Checks the options of a leader with LeaderOptions::replay_memtable, before they are adjusted.
+// Returns InvalidArgument naming the option, its value and what was expected.
+[[nodiscard]] rocksdb::Status CheckReplayMemTable(
+    const rocksdb::DBOptions& options,
+    const std::vector<rocksdb::ColumnFamilyDescriptor>& column_families);
+
+// Gives each column family the replay memtable. Returns InvalidArgument naming the one that has
+// another memtable.
+[[nodiscard]] rocksdb::Status SetReplayMemTable(
+    std::vector<rocksdb::ColumnFamilyDescriptor>* column_families);
+
 }  // namespace slipstream

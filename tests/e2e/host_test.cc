@@ -1,15 +1,18 @@
 // Hosts that bring their own: databases, transactions, servers.
 #include <grpcpp/grpcpp.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "catch2/catch.hpp"
 #include "rocksdb/utilities/optimistic_transaction_db.h"
 #include "rocksdb/utilities/transaction_db.h"
+#include "slipstream/replay_memtable.h"
 #include "slipstream/replication_server.h"
 #include "tests/e2e/local_cluster.h"
 #include "tests/e2e/mixed_load.h"
@@ -17,6 +20,7 @@
 namespace slipstream::testing {
 namespace {
 
+using rocksdb::Status;
 using rocksdb::WriteOptions;
 
 size_t LocalTables(const std::string& path) {
@@ -131,6 +135,58 @@ TEST_CASE("host: transactions of an OptimisticTransactionDB replicate", "[e2e]")
   RequireOk(host.leader->Prepare(&db_options, TestColumnFamilies()));
   RequireOk(rocksdb::OptimisticTransactionDB::Open(db_options, cluster.leader_path(),
                                                    TestColumnFamilies(), &host.families, &host.db));
+  RequireOk(host.leader->Serve(host.db, host.families));
+  RequireTransactionsReplicate(cluster, &host,
+                               [&] { return host.db->BeginTransaction(WriteOptions()); });
+}
+
+TEST_CASE("host: a leader with the replay memtable replicates", "[e2e]") {
+  LocalCluster cluster;
+  LeaderOptions options = cluster.leader_options();
+  options.replay_memtable = true;
+  LocalLeader leader = cluster.StartLeader(options, LocalCluster::db_options());
+  CHECK_FALSE(leader.db()->GetDBOptions().allow_concurrent_memtable_write);
+  rocksdb::ColumnFamilyHandle* created = nullptr;
+  RequireOk(leader.db()->CreateColumnFamily(rocksdb::ColumnFamilyOptions(), "created", &created));
+  const std::unique_ptr<rocksdb::ColumnFamilyHandle> owner(created);
+  CHECK(leader.db()->GetOptions(created).memtable_factory->GetId() ==
+        "ReplayMemTableFactory:bytewise");
+  LocalFollower follower = cluster.StartFollower(leader);
+  // Writers that would insert at the same time with the skip list.
+  std::vector<std::thread> writers;
+  for (int w = 0; w < 4; ++w) {
+    writers.emplace_back([&, w] {
+      for (int i = 0; i < 500; ++i) {
+        const std::string key = std::to_string(w) + "/" + std::to_string(i);
+        const Status s = leader.db()->Put(WriteOptions(), key, std::to_string(i));
+        if (!s.ok()) std::abort();
+      }
+    });
+  }
+  for (std::thread& t : writers) t.join();
+  RequireEqual(leader, follower);
+  leader.Compact();
+  RequireEqual(leader, follower);
+}
+
+TEST_CASE("host: a TransactionDB with the replay memtable replicates", "[e2e]") {
+  LocalCluster cluster;
+  HostedDatabase<rocksdb::TransactionDB> host;
+  LeaderOptions options = cluster.leader_options();
+  options.replay_memtable = true;
+  RequireOk(Leader::Create(options, cluster.leader_path(), &host.leader));
+  std::vector<rocksdb::ColumnFamilyDescriptor> families = TestColumnFamilies();
+  rocksdb::DBOptions db_options = LocalCluster::db_options();
+  const Status refused = host.leader->Prepare(&db_options, families);
+  INFO(refused.ToString());
+  CHECK(refused.IsInvalidArgument());
+  CHECK(refused.ToString().find("UseReplayMemTable") != std::string::npos);
+  for (auto& family : families) RequireOk(UseReplayMemTable(&family.options));
+  RequireOk(host.leader->Prepare(&db_options, families));
+  CHECK_FALSE(db_options.allow_concurrent_memtable_write);
+  RequireOk(rocksdb::TransactionDB::Open(db_options, rocksdb::TransactionDBOptions(),
+                                         cluster.leader_path(), families, &host.families,
+                                         &host.db));
   RequireOk(host.leader->Serve(host.db, host.families));
   RequireTransactionsReplicate(cluster, &host,
                                [&] { return host.db->BeginTransaction(WriteOptions()); });

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "slipstream/replay_memtable.h"
 #include "tests/oracle/vanishing_storage.h"
 
 namespace slipstream::oracle {
@@ -45,6 +46,7 @@ Status Cluster::OpenLeader(Random* random) {
   options.max_batch_delay_us = seed_.max_batch_delay_us;
   options.heartbeat_ms = seed_.heartbeat_ms;
   options.follower_lease_ms = lease_ms_;
+  options.replay_memtable = seed_.replay_memtable;
 
   rocksdb::DBOptions db_options = seed_.db;
   db_options.avoid_flush_during_recovery = random->OneIn(2);
@@ -61,6 +63,12 @@ Status Cluster::OpenLeader(Random* random) {
   for (const std::string& name : names) descriptors.emplace_back(name, seed_.family);
   std::vector<ColumnFamilyHandle*> handles;
   if (seed_.transactions) {
+    if (seed_.replay_memtable) {
+      for (ColumnFamilyDescriptor& d : descriptors) {
+        if (s.ok()) s = UseReplayMemTable(&d.options);
+      }
+    }
+    if (!s.ok()) return s;
     s = OpenTransactionDB(options, db_options, path, descriptors, &handles);
   } else {
     s = Leader::Open(options, db_options, path, descriptors, &handles, &leader_);

@@ -158,6 +158,7 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
     // What is held as prepared is in no journal from which it could be restored.
     o.lost_tails = false;
   }
+  o.replay_memtable = random.OneIn(2) && !o.db.unordered_write;
   return o;
 }
 
@@ -191,6 +192,7 @@ std::string SeedOptions::Describe() const {
   add("compression", family.compression);
   add("enable_blob_files", family.enable_blob_files);
   add("shared_server", shared_server);
+  add("replay_memtable", replay_memtable);
   add("replication_log_bytes", replication_log_bytes);
   add("max_batch_delay_us", max_batch_delay_us);
   add("heartbeat_ms", heartbeat_ms);

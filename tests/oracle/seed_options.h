@@ -54,6 +54,7 @@ struct SeedOptions {
   // Slipstream.
   bool faulty_network = false;
   bool shared_server = false;
+  bool replay_memtable = false;  // on the leader; followers always have it
   uint64_t replication_log_bytes = 0;
   uint64_t max_batch_delay_us = 0;
   uint64_t heartbeat_ms = 0;

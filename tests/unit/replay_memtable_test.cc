@@ -3,16 +3,20 @@
 
 #include "slipstream/replay_memtable.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "rocksdb/convenience.h"
 #include "rocksdb/db.h"
+#include "rocksdb/memtablerep.h"
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/utilities/options_util.h"
 #include "rocksdb/utilities/transaction.h"
@@ -221,6 +225,65 @@ TEST_CASE("replay_memtable: a memtable purge samples it and keeps what is needed
     }
     REQUIRE_FALSE(it->Valid());
   }
+}
+
+// Keeps hold of the memtable that a database was given, which RocksDB hides.
+class SpyFactory : public rocksdb::MemTableRepFactory {
+ public:
+  using MemTableRepFactory::CreateMemTableRep;
+  rocksdb::MemTableRep* CreateMemTableRep(const rocksdb::MemTableRep::KeyComparator& compare,
+                                          rocksdb::Allocator* allocator,
+                                          const rocksdb::SliceTransform* transform,
+                                          rocksdb::Logger* logger) override {
+    return last = factory_->CreateMemTableRep(compare, allocator, transform, logger);
+  }
+  const char* Name() const override { return "SpyFactory"; }
+  bool CanHandleDuplicatedKey() const override { return true; }
+
+  rocksdb::MemTableRep* last = nullptr;
+
+ private:
+  const std::shared_ptr<rocksdb::MemTableRepFactory> factory_ =
+      NewReplayMemTableFactory({rocksdb::BytewiseComparator()});
+};
+
+TEST_CASE("replay_memtable: samples are different entries of it, as many as asked for", "[unit]") {
+  ScratchDirectory directory;
+  auto spy = std::make_shared<SpyFactory>();
+  rocksdb::Options options = ReplayOptions(rocksdb::BytewiseComparator());
+  options.memtable_factory = spy;
+  auto db = OpenDatabase(options, directory.path());
+  constexpr uint64_t kEntries = 2000;
+  for (uint64_t i = 0; i < kEntries; ++i) {
+    RequireOk(db->Put({}, BigEndian(i * 7919 % kEntries), "value"));
+  }
+  rocksdb::MemTableRep* table = spy->last;
+  std::set<const char*> all;
+  const std::unique_ptr<rocksdb::MemTableRep::Iterator> it(table->GetIterator(nullptr));
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    REQUIRE(table->Contains(it->key()));
+    all.insert(it->key());
+  }
+  REQUIRE(all.size() == kEntries);
+  // A few are drawn, many are picked on one way through.
+  for (const uint64_t wanted : {1, 5, 40, 500, 2000}) {
+    std::unordered_set<const char*> sample;
+    table->UniqueRandomSample(kEntries, wanted, &sample);
+    CHECK(sample.size() == wanted);
+    for (const char* entry : sample) CHECK(all.count(entry) == 1);
+  }
+  // Draws reach every part of it.
+  std::set<uint64_t> quarters;
+  for (int i = 0; i < 200; ++i) {
+    it->RandomSeek();
+    REQUIRE(it->Valid());
+    quarters.insert(static_cast<uint64_t>(std::distance(all.begin(), all.find(it->key()))) * 4 /
+                    kEntries);
+  }
+  CHECK(quarters.size() == 4);
+  const std::string absent =
+      testing::EncodeEntry(testing::InternalKey(BigEndian(3), 1 << 30, 1), 0);
+  CHECK_FALSE(table->Contains(absent.data()));
 }
 
 // Write-prepared transactions keep one sequence number for a batch, and find out from the memtable

@@ -1,8 +1,11 @@
 #include "lib/leader/replicable_options.h"
 
 #include <catch2/catch.hpp>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "slipstream/replay_memtable.h"
 
 namespace slipstream {
 namespace {
@@ -63,6 +66,28 @@ TEST_CASE("replicable_options: other directories for a column family are refused
   families[1].options.cf_paths[0].path = "/elsewhere";
   RequireRefused(CheckReplicable(rocksdb::DBOptions(), "/db", families),
                  "cf_paths of \"other\" = /elsewhere");
+}
+
+TEST_CASE("replicable_options: the replay memtable refuses what contradicts it", "[unit]") {
+  std::vector<ColumnFamilyDescriptor> families = kFamilies;
+  families[1].options.comparator = rocksdb::ReverseBytewiseComparator();
+  RequireRefused(CheckReplayMemTable({}, families), "\"default\" = SkipListFactory");
+  REQUIRE(SetReplayMemTable(&families).ok());
+  REQUIRE(CheckReplayMemTable({}, families).ok());
+
+  rocksdb::DBOptions options;
+  options.unordered_write = true;
+  RequireRefused(CheckReplayMemTable(options, families), "unordered_write = true");
+
+  // Bytes are not what this column family is ordered by.
+  families[1].options.memtable_factory = families[0].options.memtable_factory;
+  RequireRefused(CheckReplayMemTable({}, families), "\"other\" = ReplayMemTableFactory:bytewise");
+  // One for any comparator fits every column family.
+  for (auto& cf : families) cf.options.memtable_factory = NewReplayMemTableFactory();
+  REQUIRE(CheckReplayMemTable({}, families).ok());
+
+  families[1].options.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();
+  RequireRefused(SetReplayMemTable(&families), "\"other\": memtable_factory = VectorRepFactory");
 }
 
 }  // namespace
