@@ -87,7 +87,7 @@ std::string RowName(Side side, const RoundSettings& settings) {
   return "?";
 }
 
-json ToJson(const RoundResult& r) {
+json RoundToJson(const RoundResult& r) {
   json out = {{"round", r.round},
               {"side", NameOf(r.side)},
               {"keys_per_second", Rate(r)},
@@ -171,7 +171,7 @@ void ReplicationReport::PrintTable(std::ostream& out) const {
 
 json ReplicationReport::ToJson() const {
   json all = json::array();
-  for (const RoundResult& r : rounds) all.push_back(bench::ToJson(r));
+  for (const RoundResult& r : rounds) all.push_back(RoundToJson(r));
   return {{"benchmark", "replication"},
           {"command_line", command_line},
           {"machine", MachineOfThisRun()},

@@ -5,6 +5,7 @@
 #include "lib/core/object_name.h"
 #include "lib/core/options_file.h"
 #include "lib/leader/log_watch.h"
+#include "lib/leader/object_writable_file.h"
 #include "lib/storage/object_file.h"
 
 namespace slipstream {
@@ -145,48 +146,6 @@ class TappedDirectory : public rocksdb::FSDirectoryWrapper {
   }
 
  private:
-  const std::shared_ptr<ReplicationLog> log_;
-};
-
-// An SST or blob file on its way to the storage. It exists for others once it is closed, which
-// RocksDB does before it writes the manifest record that names it.
-class ObjectWritableFile : public FSWritableFile {
- public:
-  ObjectWritableFile(std::unique_ptr<ObjectWriter> writer, ObjectInfo object,
-                     std::shared_ptr<ObjectCatalog> catalog, std::shared_ptr<ReplicationLog> log)
-      : writer_(std::move(writer)),
-        object_(object),
-        catalog_(std::move(catalog)),
-        log_(std::move(log)) {}
-
-  IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
-    Status s = writer_->Append(data);
-    if (s.ok()) object_.size += data.size();
-    return ObjectIOStatus(s);
-  }
-  IOStatus Append(const Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo&,
-                  IODebugContext* dbg) override {
-    return Append(data, options, dbg);
-  }
-  IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
-  IOStatus Sync(const IOOptions&, IODebugContext*) override {
-    return ObjectIOStatus(writer_->Sync());
-  }
-  IOStatus Close(const IOOptions&, IODebugContext*) override {
-    if (writer_ == nullptr) return IOStatus::OK();
-    Status s = writer_->Commit();
-    writer_.reset();
-    if (!s.ok()) return ObjectIOStatus(s);
-    s = catalog_->Commit(object_.number, object_.size);
-    if (s.ok()) log_->AddObject(object_);
-    return rocksdb::status_to_io_status(std::move(s));
-  }
-  uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return object_.size; }
-
- private:
-  std::unique_ptr<ObjectWriter> writer_;
-  ObjectInfo object_;
-  const std::shared_ptr<ObjectCatalog> catalog_;
   const std::shared_ptr<ReplicationLog> log_;
 };
 

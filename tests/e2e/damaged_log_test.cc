@@ -91,7 +91,7 @@ class RestartingLeader {
     const Status s = Open();
     INFO(path << " with damage: " << s.ToString());
     if (!s.ok()) {
-      CHECK((s.IsCorruption() || s.IsIOError()));
+      CHECK((s.IsCorruption() || s.IsIOError() || s.IsInvalidArgument()));
       CHECK(follower_->Get(0, "logged19") == "value of logged19");
       // A refused open may have written to its own files, never to another's.
       WriteFile(path, before);
