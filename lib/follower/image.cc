@@ -245,7 +245,8 @@ const Image::LogFile* Image::CurrentManifest() const {
 
 Status Image::Complete() {
   for (const auto& [id, wanted] : announced_) {
-    const uint64_t size = files_[id].data->size();
+    auto it = files_.find(id);
+    const uint64_t size = it == files_.end() ? 0 : it->second.data->size();
     if (size != wanted) return Unexpected(id, "size", size, wanted);
   }
   announced_.clear();

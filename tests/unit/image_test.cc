@@ -225,6 +225,39 @@ TEST_CASE("image: bytes that do not continue their file are refused", "[unit]") 
   REQUIRE(image.Sizes().empty());
 }
 
+TEST_CASE("image: a transfer may hold what was announced, and no more", "[unit]") {
+  const LogFileId wal{FrameFile::kWal, 4};
+  Image image(ImageBegin{Position{1, 0, 0}, true, 0, {{wal, 10}}, 10}, Welcome());
+  const std::string bytes(10, '\0');
+  const auto append = [&](uint64_t number, uint64_t offset, size_t n) {
+    return image.CheckAnnounced(
+        {FrameType::kLogAppend, FrameFile::kWal, number, offset, Slice(bytes.data(), n)});
+  };
+  RequireOk(append(4, 0, 10));
+  RequireOk(append(4, 9, 1));
+  RequireOk(image.CheckAnnounced({FrameType::kObjectAdded, FrameFile::kTable, 7, 1, "12345678"}));
+  for (const Status& s :
+       {append(5, 0, 1), append(4, 1, 10), append(4, 11, 0), append(4, UINT64_MAX, 10)}) {
+    INFO(s.ToString());
+    REQUIRE(s.IsCorruption());
+    REQUIRE(s.ToString().find(".log") != std::string::npos);
+  }
+  for (FrameType type :
+       {FrameType::kLogRemoved, FrameType::kCurrentSet, FrameType::kObjectRemoved}) {
+    REQUIRE(image.CheckAnnounced({type, FrameFile::kWal, 4, 0, Slice()}).IsCorruption());
+  }
+}
+
+// Found by fuzzing.
+TEST_CASE("image: a file that was announced and is gone at the end is missing", "[unit]") {
+  const LogFileId wal{FrameFile::kWal, 4};
+  Image image(ImageBegin{Position{1, 0, 0}, true, 0, {{wal, 10}}, 10}, Welcome());
+  Image::Effect effect;
+  RequireOk(
+      image.Apply({FrameType::kLogRemoved, FrameFile::kWal, 4, 0, Slice()}, kIgnore, &effect));
+  REQUIRE(image.Complete().IsCorruption());
+}
+
 TEST_CASE("image: frames that make no sense are refused", "[unit]") {
   Image image(ImageBegin{Position{1, 0, 0}, true, 0, {}, 0}, Welcome());
   Image::Effect effect;
