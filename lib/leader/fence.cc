@@ -44,6 +44,7 @@ void Fence::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    woken_.Signal();
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -51,17 +52,17 @@ void Fence::Stop() {
 void Fence::LookNow() {
   absl::MutexLock lock(&mutex_);
   look_now_ = true;
+  woken_.Signal();
 }
 
 void Fence::Run(absl::Duration interval) {
   for (;;) {
     {
+      const SteadyTime deadline = DeadlineIn(interval);
       absl::MutexLock lock(&mutex_);
-      const auto woken = [this] {
-        mutex_.AssertReaderHeld();
-        return stopping_ || look_now_;
-      };
-      mutex_.AwaitWithTimeout(absl::Condition(&woken), interval);
+      for (bool late = false; !stopping_ && !look_now_ && !late;) {
+        late = woken_.WaitUntil(&mutex_, deadline);
+      }
       if (stopping_) return;
       look_now_ = false;
     }
@@ -96,6 +97,7 @@ Status Fence::Check() {
                                 ", claimed by " + ClaimantOf(claim) + "; reopen");
       fenced_by_.store(epoch + 1, std::memory_order_release);
       look_now_ = true;  // so that the thread says so, whoever found out
+      woken_.Signal();
     }
     return status_;
   }

@@ -17,6 +17,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "lib/host/steady_cond_var.h"
 #include "rocksdb/status.h"
 #include "slipstream/shared_storage.h"
 
@@ -62,6 +63,7 @@ class Fence {
   std::thread thread_;
 
   mutable absl::Mutex mutex_;
+  SteadyCondVar woken_;
   rocksdb::Status status_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool look_now_ ABSL_GUARDED_BY(mutex_) = false;
