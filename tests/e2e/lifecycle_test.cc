@@ -49,7 +49,7 @@ void RequireNothingIsLeft(uint64_t cycles) {
   CHECK(OpenDescriptors() <= descriptors + kSlack);
   CHECK(Threads() <= threads + kSlack);
   // An epoch is remembered for ever, in a few bytes.
-  constexpr size_t kBytesPerCycle = 1024, kSlackBytes = 1 << 20;
+  [[maybe_unused]] constexpr size_t kBytesPerCycle = 1024, kSlackBytes = 1 << 20;
   INFO("allocated " << allocated << " bytes before " << cycles << " cycles");
 #ifndef __SANITIZE_ADDRESS__
   CHECK(AllocatedBytes() <= allocated + kSlackBytes + cycles * kBytesPerCycle);
