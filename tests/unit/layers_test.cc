@@ -183,6 +183,25 @@ TEST_CASE("layers: headers of the project are included by their path from the ro
   }
 }
 
+TEST_CASE("layers: no time of the library is the wall clock's", "[unit]") {
+  // Abseil's limits are the wall clock's too; see lib/host/steady_cond_var.h.
+  const std::regex wall_clock(
+      R"re(absl::Now\(|WithTimeout\(|WithDeadline\(|system_clock|gettimeofday|\btime\(nullptr)re");
+  int lines = 0;
+  for (const fs::path& path : SourcesIn("lib")) {
+    // Files have no other time, and those of other processes are compared with it.
+    if (fs::relative(path, kRoot).string().starts_with("lib/storage/")) continue;
+    std::ifstream in(path);
+    std::string text;
+    for (int number = 1; std::getline(in, text); ++number, ++lines) {
+      if (std::regex_search(text, wall_clock)) {
+        FAIL_CHECK(fs::relative(path, kRoot).string() << ":" << number << ": " << text);
+      }
+    }
+  }
+  REQUIRE(lines > 1000);
+}
+
 TEST_CASE("layers: a file has at most 600 lines", "[unit]") {
   // With the reason.
   static const std::set<std::string> kLonger = {
