@@ -44,10 +44,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     FUZZ_REQUIRE(s.ok() == (record.size() >= kBatchHeaderSize));
     if (!s.ok()) continue;
     const BatchGatherer::Result result = gatherer.Add(header, record);
-    if (header.count == 0) {
-      FUZZ_REQUIRE(result == BatchGatherer::Result::kNothing);
-    } else if (header.sequence > next) {
+    if (header.sequence > next) {
       FUZZ_REQUIRE(result == BatchGatherer::Result::kGap);
+    } else if (header.count == 0) {
+      FUZZ_REQUIRE(result == BatchGatherer::Result::kNothing);
     } else if (header.sequence < next) {
       FUZZ_REQUIRE(result == BatchGatherer::Result::kRepeat);
     } else {

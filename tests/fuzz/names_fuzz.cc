@@ -52,7 +52,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   const FileName file = ParseFileName(text);
   if (file.kind != FileKind::kOther) {
-    FUZZ_REQUIRE(Print(file) == text.substr(text.rfind('/') + 1));
+    std::string base = text.substr(text.rfind('/') + 1);
+    // The name that tables once had, under which RocksDB still looks for them.
+    if (base.ends_with(".ldb")) base.replace(base.size() - 4, 4, ".sst");
+    FUZZ_REQUIRE(Print(file) == base);
   }
   Position position{1, 2, 3};
   const rocksdb::Status s = Position::Parse(text, &position);
