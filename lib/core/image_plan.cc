@@ -1,5 +1,6 @@
 #include "lib/core/image_plan.h"
 
+#include <algorithm>
 #include <map>
 
 namespace slipstream {
@@ -10,7 +11,11 @@ ImagePlan PlanImage(const std::vector<LogFileSize>& held, const std::vector<LogF
 
   ImagePlan plan;
   plan.from_scratch = held.empty();
-  for (const LogFileSize& file : wanted) {
+  std::vector<LogFileSize> ordered = wanted;
+  std::stable_partition(ordered.begin(), ordered.end(), [](const LogFileSize& file) {
+    return file.id.file == FrameFile::kManifest;
+  });
+  for (const LogFileSize& file : ordered) {
     auto it = held_sizes.find(file.id);
     const uint64_t from = it == held_sizes.end() ? 0 : it->second;
     if (from > file.size) return PlanImage({}, wanted);

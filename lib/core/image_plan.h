@@ -22,7 +22,7 @@ struct ImagePlan {
 
 // `held` are the follower's files, of the same epoch as `wanted`, or empty. Within an epoch log
 // files only grow, so what is held is a prefix of what is wanted; a follower that holds more than
-// exists is sent everything anew.
+// exists is sent everything anew. Manifests come first: they say which WALs are still needed.
 ImagePlan PlanImage(const std::vector<LogFileSize>& held, const std::vector<LogFileSize>& wanted);
 
 }  // namespace slipstream

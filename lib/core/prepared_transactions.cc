@@ -207,15 +207,24 @@ bool PreparedTransactions::End(Slice name, Prepared* ended) {
   return true;
 }
 
-void PreparedTransactions::Forget(uint64_t wal) {
+template <typename Matches>
+void PreparedTransactions::ForgetIf(Matches matches) {
   for (auto it = prepared_.begin(); it != prepared_.end();) {
-    if (it->second.wal != wal) {
+    if (!matches(it->second)) {
       ++it;
       continue;
     }
     bytes_ -= it->second.entries.size();
     it = prepared_.erase(it);
   }
+}
+
+void PreparedTransactions::Forget(uint64_t wal) {
+  ForgetIf([wal](const Prepared& p) { return p.wal == wal; });
+}
+
+void PreparedTransactions::ForgetBefore(uint64_t wal) {
+  ForgetIf([wal](const Prepared& p) { return p.wal < wal; });
 }
 
 std::vector<RecoveredTransaction> PreparedTransactions::List() const {

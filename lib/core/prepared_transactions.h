@@ -69,6 +69,8 @@ class PreparedTransactions {
 
   // Forgets the transactions whose section is in this WAL.
   void Forget(uint64_t wal);
+  // Forgets the transactions whose section is in an older WAL than this.
+  void ForgetBefore(uint64_t wal);
 
   // By name.
   const std::map<std::string, Prepared, std::less<>>& all() const { return prepared_; }
@@ -84,6 +86,8 @@ class PreparedTransactions {
   rocksdb::Status ApplyNow(rocksdb::Slice record, uint64_t wal, Unknown unknown,
                            std::string* buffer, rocksdb::Slice* rewritten);
   void Prepare(rocksdb::Slice name, Prepared prepared);
+  template <typename Matches>
+  void ForgetIf(Matches matches);
   bool End(rocksdb::Slice name, Prepared* ended);
 
   std::map<std::string, Prepared, std::less<>> prepared_;

@@ -171,7 +171,18 @@ Status Image::Append(const Frame& frame, const RecordSink& sink, Effect* effect)
   return ReadWal(file, frame, sink);
 }
 
+uint64_t Image::OldestNeededWal() const {
+  const LogFile* manifest = CurrentManifest();
+  return manifest == nullptr ? 0 : manifest->manifest->min_log_number_to_keep();
+}
+
 Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink) {
+  if (two_phase_commit_ && !complete_ && frame.number < OldestNeededWal()) {
+    // RocksDB does not read it. It deletes such files in any order, and those that it recovered
+    // from very late: the end of a transaction may be gone while its section is still there.
+    file->unneeded = true;
+    return Status::OK();
+  }
   if (frame.number <= newest_recovered_wal_) {
     ReadRecoveredWal(file, frame);
     return Status::OK();
@@ -229,6 +240,8 @@ Status Image::ReadManifest(LogFile* file, const Frame& frame, Effect* effect) {
     if (s.ok()) s = file->manifest->Apply(edit);
     if (!s.ok()) return s;
     if (file->manifest->pending_edits() == 0) file->complete_size = end;
+    // What a follower held before it was away may have ended since, in a WAL that is gone.
+    if (current && !complete_) prepared_.ForgetBefore(OldestNeededWal());
     if (current) {
       const EditKind kind = ClassifyEdit(edit);
       effect->manifest_moved |= kind != EditKind::kHousekeeping;
@@ -264,7 +277,7 @@ Status Image::CheckTransactions() const {
   // If the WAL is gone, RocksDB has no need for the transaction any more.
   for (const RecoveredTransaction& transaction : missing_) {
     const LogFileId id{FrameFile::kWal, transaction.wal};
-    if (files_.count(id) == 0) continue;
+    if (files_.count(id) == 0 || transaction.wal < OldestNeededWal()) continue;
     return Status::Corruption("image: " + NameOf(id) + ": no prepared transaction \"" +
                               transaction.name + "\", which the leader recovered from it");
   }
@@ -310,6 +323,7 @@ ImageCut Image::Cut() const {
       // Of this epoch, cut behind the last whole record; what the leader recovered from is left as
       // RocksDB found it. With two-phase commit nothing in there counts but prepared sections,
       // which are known.
+      if (file.unneeded) continue;
       const bool recovered = id.number <= newest_recovered_wal_;
       if (recovered && two_phase_commit_) continue;
       if (!recovered) size = file.reader->record_boundary();

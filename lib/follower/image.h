@@ -91,6 +91,8 @@ class Image {
     std::unique_ptr<LogRecordReader> reader;
     // A WAL: what generations read in its place, if that is not the same.
     RewrittenWal rewritten;
+    // A WAL that came with a transfer although RocksDB needs it no more.
+    bool unneeded = false;
     // A WAL that the leader recovered from: unreadable from here on, as RocksDB found it.
     bool damaged = false;
     // MANIFEST: what it says, and where its last complete group of edits ends.
@@ -109,6 +111,8 @@ class Image {
   LogFile* NewFile(const LogFileId& id);
   void Remove(const LogFileId& id);
   const LogFile* CurrentManifest() const;
+  // RocksDB recovers from WALs of this number and above. 0 before a manifest has said so.
+  uint64_t OldestNeededWal() const;
 
   Position position_;
   std::string db_identity_;

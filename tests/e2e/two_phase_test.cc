@@ -194,6 +194,37 @@ TEST_CASE("two_phase: what a restarted leader recovers as prepared is committed 
   CHECK(followers.lazy.Get(0, "c") == "1");
 }
 
+// RocksDB deletes a WAL that it recovered from late, and newer ones before it.
+TEST_CASE("two_phase: a name is used again, and the end of its first transaction is in no WAL",
+          "[e2e]") {
+  LocalCluster cluster;
+  auto leader = std::make_unique<TransactionalLeader>(cluster);
+  const int port = leader->leader()->port();
+  leader->Put("before", "1");
+  { auto first = leader->Prepare("reused", "first", "1"); }
+  const std::filesystem::path recovered = NewestWal(cluster.leader_path());
+  leader.reset();
+  leader = std::make_unique<TransactionalLeader>(cluster, port);
+  RequireOk(leader->Recovered("reused")->Rollback());
+  const std::filesystem::path deleted = NewestWal(cluster.leader_path());
+  std::unique_ptr<rocksdb::Transaction> second(leader->db()->BeginTransaction(WriteOptions()));
+  RequireOk(second->SetName("reused"));
+  RequireOk(second->Put("second", "1"));
+  RequireOk(second->Prepare());
+  leader->Put("between", "1");
+  leader->FlushAll();
+  RequireOk(second->Commit());
+  // Keeps the WAL of the commit.
+  auto holds = leader->Prepare("holds", "held", "1");
+  leader->Put("after", "1");
+  leader->FlushAll();
+  CHECK(Eventually([&] { return !std::filesystem::exists(deleted); }));
+  REQUIRE(std::filesystem::exists(recovered));
+  RequireLateEqual(cluster, leader.get());
+  RequireOk(holds->Commit());
+  RequireLateEqual(cluster, leader.get());
+}
+
 TEST_CASE("two_phase: the options file of a leader names no filter that others cannot load",
           "[e2e]") {
   LocalCluster cluster;

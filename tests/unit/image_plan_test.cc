@@ -31,14 +31,14 @@ void RequireParts(const ImagePlan& plan, const std::vector<Expected>& expected) 
 TEST_CASE("image_plan: who holds nothing is sent everything", "[unit]") {
   const ImagePlan plan = PlanImage({}, {{kWal3, 10}, {kWal4, 0}, {kManifest, 5}});
   REQUIRE(plan.from_scratch);
-  RequireParts(plan, {{kWal3, 0, 10}, {kManifest, 0, 5}});
+  RequireParts(plan, {{kManifest, 0, 5}, {kWal3, 0, 10}});
 }
 
 TEST_CASE("image_plan: who holds a part is sent the rest", "[unit]") {
   const ImagePlan plan =
       PlanImage({{kWal3, 10}, {kManifest, 2}}, {{kWal3, 10}, {kWal4, 7}, {kManifest, 5}});
   REQUIRE_FALSE(plan.from_scratch);
-  RequireParts(plan, {{kWal4, 0, 7}, {kManifest, 2, 5}});
+  RequireParts(plan, {{kManifest, 2, 5}, {kWal4, 0, 7}});
 }
 
 TEST_CASE("image_plan: who holds all of it is sent nothing", "[unit]") {
@@ -56,7 +56,7 @@ TEST_CASE("image_plan: files that are gone do not matter", "[unit]") {
 TEST_CASE("image_plan: who holds more than there is is sent everything anew", "[unit]") {
   const ImagePlan plan = PlanImage({{kWal3, 4}, {kManifest, 6}}, {{kWal3, 10}, {kManifest, 5}});
   REQUIRE(plan.from_scratch);
-  RequireParts(plan, {{kWal3, 0, 10}, {kManifest, 0, 5}});
+  RequireParts(plan, {{kManifest, 0, 5}, {kWal3, 0, 10}});
 }
 
 }  // namespace
