@@ -308,11 +308,16 @@ Status Applier::Commit(uint64_t offset) {
                                 ", expected " + std::to_string(gatherer_.expected() - 1));
     }
   }
-  counters_.image_bytes = image_->bytes();
-  counters_.prepared_transactions = image_->prepared().all().size();
+  CountImage();
   const Position applied{image_->epoch(), offset, gatherer_.expected() - 1};
   if (progress_->applied() != applied) progress_->Applied(applied);
   return Status::OK();
+}
+
+// Before the position that goes with them: who waited for it reads these figures.
+void Applier::CountImage() {
+  counters_.image_bytes = image_->bytes();
+  counters_.prepared_transactions = image_->prepared().all().size();
 }
 
 void Applier::MaybeStartBuild() {
@@ -379,6 +384,7 @@ Status Applier::Publish(GenerationBuilder::Built built) {
   if (!first) ++counters_.rebuilds;
   image_->objects()->Prune(generations_->OldestCut({}));
   progress_->SetApplyStatus(Status::OK());
+  CountImage();
   // Before the position covers it: who waits for the position finds that the host was told.
   if (!changes.empty() && options_.on_column_families_changed) {
     options_.on_column_families_changed(changes);

@@ -70,6 +70,7 @@ class Applier {
   // Writes what was gathered to the current generation and publishes the position, which is at
   // `offset`.
   rocksdb::Status Commit(uint64_t offset);
+  void CountImage();
   void MaybeStartBuild();
   // Publishes a finished build, if there is one. wait: blocks for it.
   rocksdb::Status MaybePublish(bool wait);

@@ -1,4 +1,5 @@
 // Transactions in two phases: prepared, then committed or rolled back, with everything in between.
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -415,6 +416,31 @@ void RequireDamageIsFollowed(bool cut) {
 }
 
 }  // namespace
+
+TEST_CASE("two_phase: who is told that history was taken back is shown what is left", "[e2e]") {
+  LocalCluster cluster;
+  auto leader = std::make_unique<TransactionalLeader>(cluster);
+  const int port = leader->leader()->port();
+  std::atomic<Follower*> told{nullptr};
+  std::atomic<uint64_t> prepared{1000};
+  FollowerOptions options = cluster.follower_options(port);
+  options.on_history_reset = [&](const HistoryReset&) {
+    prepared = told.load()->stats().prepared_transactions;
+  };
+  const LocalFollower follower = cluster.StartFollower(options);
+  told = follower.follower.get();
+  leader->Put("plain", "1");
+  const uint64_t damage = std::filesystem::file_size(NewestWal(cluster.leader_path()));
+  { auto lost = leader->Prepare("lost", "b", "1"); }
+  leader->Put("plain", "2");
+  leader->RequireEqual(follower);
+  CHECK(follower.follower->stats().prepared_transactions == 1);
+  leader.reset();
+  FlipByte(NewestWal(cluster.leader_path()), damage + 20);
+  leader = std::make_unique<TransactionalLeader>(cluster, port);
+  leader->RequireEqual(follower);
+  CHECK(prepared == 0);
+}
 
 TEST_CASE("two_phase: the torn tail of a WAL takes prepared transactions with it", "[e2e]") {
   RequireDamageIsFollowed(true);
