@@ -1,7 +1,8 @@
-// A storage that lets nobody open an object while its gate is closed.
+// A storage that lets nobody open an object while its gate is closed, and counts who passes.
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -26,6 +27,16 @@ class GatedStorage : public SharedStorage {
     std::lock_guard<std::mutex> lock(mutex_);
     return waiting_;
   }
+  // How many objects have been opened so far.
+  uint64_t opened() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return opened_;
+  }
+  // How many listings were asked for so far.
+  uint64_t listed() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return listed_;
+  }
 
   rocksdb::Status NewReader(const std::string& name, std::unique_ptr<ObjectReader>* out) override {
     {
@@ -33,6 +44,7 @@ class GatedStorage : public SharedStorage {
       ++waiting_;
       changed_.wait(lock, [this] { return open_; });
       --waiting_;
+      ++opened_;
     }
     return base_->NewReader(name, out);
   }
@@ -49,6 +61,10 @@ class GatedStorage : public SharedStorage {
     return base_->Size(name, size);
   }
   rocksdb::Status List(const std::string& prefix, std::vector<std::string>* names) override {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      ++listed_;
+    }
     return base_->List(prefix, names);
   }
   rocksdb::Status Delete(const std::string& name) override { return base_->Delete(name); }
@@ -60,6 +76,8 @@ class GatedStorage : public SharedStorage {
   std::condition_variable changed_;
   bool open_ = true;
   int waiting_ = 0;
+  uint64_t opened_ = 0;
+  uint64_t listed_ = 0;
 };
 
 }  // namespace slipstream::testing

@@ -58,7 +58,7 @@ ContentDigest LocalFollower::Digest(const rocksdb::Snapshot* snapshot) const {
   return digest;
 }
 
-LocalCluster::LocalCluster() {
+LocalCluster::LocalCluster(TemporaryDirectory::Place place) : directory_(place) {
   RequireOk(NewDirectoryStorage(directory_.path("storage"), &storage_));
 }
 

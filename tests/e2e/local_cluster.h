@@ -52,7 +52,7 @@ struct LocalFollower {
 // The directories of one database. Default options for everything but what a test changes.
 class LocalCluster {
  public:
-  LocalCluster();
+  explicit LocalCluster(TemporaryDirectory::Place place = TemporaryDirectory::Place::kDisk);
 
   // With short leases, so that what waits for one is seen.
   LeaderOptions leader_options() const;

@@ -395,35 +395,6 @@ TEST_CASE("files: an SST that was deleted on the leader stays readable where it 
   CHECK(n == 500);
 }
 
-TEST_CASE("files: very many SSTs, more than may be open", "[e2e]") {
-  ColumnFamilyOptions family = SmallOptions();
-  family.disable_auto_compactions = true;
-  ReplicasOptions options = WithOptions(family);
-  options.leader_db.max_open_files = options.follower_db.max_open_files = 30;
-  Replicas replicas(options);
-  constexpr uint64_t kTables = 300;
-  std::vector<std::string> paths;
-  for (uint64_t i = 0; i < kTables; ++i) {
-    paths.push_back(WriteTable(replicas.cluster.directory().path(NumberedKey(i) + ".sst"), family,
-                               {{NumberedKey(i), "1"}}));
-  }
-  rocksdb::IngestExternalFileOptions ingest;
-  ingest.move_files = true;
-  RequireOk(replicas.db()->IngestExternalFile(replicas.family(0), paths, ingest));
-  const std::unique_ptr<rocksdb::Iterator> held(replicas.early.db()->NewIterator(ReadOptions()));
-  replicas.RequireSame();
-  // Some generations at once.
-  for (uint64_t round = 0; round < 2; ++round) {
-    RequireOk(replicas.db()->Put(WriteOptions(), NumberedKey(round), "2"));
-    replicas.leader.Flush();
-    CatchUp(replicas.leader, replicas.early);
-  }
-  replicas.RequireSettled();
-  const size_t descriptors = static_cast<size_t>(std::distance(
-      std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator()));
-  CHECK(descriptors < kTables);
-}
-
 TEST_CASE("files: an imported column family shows with the position that covers it", "[e2e]") {
   ReplicasOptions options = WithOptions(SmallOptions());
   options.rolling = GENERATE(false, true);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -14,8 +15,17 @@ namespace slipstream::testing {
 // An empty directory that exists as long as this object.
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "slipstream-e2e-XXXXXX").string();
+  enum class Place {
+    kDisk,
+    kMemory,  // if the system has such a file system: for thousands of syncs
+  };
+
+  explicit TemporaryDirectory(Place place = Place::kDisk) {
+    const std::filesystem::path memory("/dev/shm");
+    const bool in_memory = place == Place::kMemory && ::access(memory.c_str(), W_OK) == 0;
+    std::string name =
+        ((in_memory ? memory : std::filesystem::temp_directory_path()) / "slipstream-e2e-XXXXXX")
+            .string();
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     path_ = name;
   }
