@@ -78,10 +78,13 @@ Status ManifestState::AddColumnFamily(const VersionEditSummary& edit) {
 }
 
 Status ManifestState::DropColumnFamily(uint32_t id) {
-  if (id == 0 || column_families_.erase(id) == 0) {
+  const auto family = column_families_.find(id);
+  if (id == 0 || family == column_families_.end()) {
     return Contradiction("column family " + std::to_string(id) + " dropped",
                          "one that was added before");
   }
+  dropped_column_families_.push_back(std::move(family->second));
+  column_families_.erase(family);
   std::erase_if(table_files_, [id](const auto& file) { return file.second == id; });
   return Status::OK();
 }

@@ -54,6 +54,11 @@ class ManifestState {
     return column_families_;
   }
 
+  // Those that this file adds and drops, as they were when they were dropped.
+  [[nodiscard]] const std::vector<ColumnFamily>& dropped_column_families() const {
+    return dropped_column_families_;
+  }
+
   // The live table files: file number to the id of the column family that owns it. Files of a
   // dropped column family are not live, although handles on the leader can still read them.
   [[nodiscard]] const std::unordered_map<uint64_t, uint32_t>& table_files() const {
@@ -85,6 +90,7 @@ class ManifestState {
 
   const std::string file_name_;
   std::map<uint32_t, ColumnFamily> column_families_;
+  std::vector<ColumnFamily> dropped_column_families_;
   std::unordered_map<uint64_t, uint32_t> table_files_;
   uint64_t last_sequence_ = 0;
   uint64_t next_file_number_ = 0;

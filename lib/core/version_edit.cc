@@ -402,6 +402,14 @@ Status DecodeVersionEdit(Slice record, VersionEditSummary* out) {
   return EditDecoder(record, out).Run();
 }
 
+std::string WithColumnFamilyName(Slice record, Slice name) {
+  // Of a tag that stands twice in an edit, the last one counts.
+  std::string renamed = record.ToString();
+  PutVarint32(&renamed, kColumnFamilyAdd);
+  PutLengthPrefixedSlice(&renamed, name);
+  return renamed;
+}
+
 EditKind ClassifyEdit(const VersionEditSummary& edit) {
   // RocksDB names the comparator only where it creates a column family or writes down its state.
   if (!edit.understood || edit.ignored_tags > 0 || edit.column_family_add ||

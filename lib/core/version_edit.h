@@ -79,6 +79,10 @@ struct VersionEditSummary {
 // Threads: pure; any thread.
 [[nodiscard]] rocksdb::Status DecodeVersionEdit(rocksdb::Slice record, VersionEditSummary* out);
 
+// Returns the edit `record`, which adds a column family, with another name of that family.
+// Threads: pure; any thread.
+[[nodiscard]] std::string WithColumnFamilyName(rocksdb::Slice record, rocksdb::Slice name);
+
 // What an edit means to a follower.
 enum class EditKind {
   // A memtable became files, or turned out to be empty: the contents of the database are the same

@@ -6,6 +6,7 @@
 #include "lib/core/batch_gatherer.h"
 #include "lib/core/coding.h"
 #include "lib/core/file_name.h"
+#include "lib/follower/dropped_families.h"
 
 namespace slipstream {
 namespace {
@@ -239,7 +240,12 @@ Status Image::ReadManifest(LogFile* file, const Frame& frame, Effect* effect) {
     Status s = DecodeVersionEdit(record, &edit);
     if (s.ok()) s = file->manifest->Apply(edit);
     if (!s.ok()) return s;
-    if (file->manifest->pending_edits() == 0) file->complete_size = end;
+    s = RewriteManifest(file, edit, record, end);
+    if (!s.ok()) return s;
+    if (file->manifest->pending_edits() == 0) {
+      file->complete_size = end;
+      file->rewritten_complete_size = file->rewritten.bytes();
+    }
     // What a follower held before it was away may have ended since, in a WAL that is gone.
     if (current && !complete_) prepared_.ForgetBefore(OldestNeededWal());
     if (current) {
@@ -249,6 +255,19 @@ Status Image::ReadManifest(LogFile* file, const Frame& frame, Effect* effect) {
     }
     return s;
   });
+}
+
+Status Image::RewriteManifest(LogFile* file, const VersionEditSummary& edit, Slice record,
+                              uint64_t end) {
+  const uint64_t before = file->rewritten.bytes();
+  Status s;
+  if (NeedsHiding(*file->manifest, edit)) {
+    s = HideDroppedColumnFamilies(*file->data, end, *file->manifest, &file->rewritten);
+  } else {
+    file->rewritten.Add(*file->data, file->reader->record_boundary(), record, /*changed=*/false);
+  }
+  bytes_ = bytes_ + file->rewritten.bytes() - before;
+  return s;
 }
 
 const Image::LogFile* Image::CurrentManifest() const {
@@ -333,6 +352,10 @@ ImageCut Image::Cut() const {
       }
     } else if (id.number == current_manifest_) {
       size = file.complete_size;
+      if (file.rewritten.data() != nullptr) {
+        data = file.rewritten.data();
+        size = file.rewritten_complete_size;
+      }
     } else {
       continue;
     }

@@ -16,7 +16,7 @@
 #include "lib/core/prepared_transactions.h"
 #include "lib/follower/image_file.h"
 #include "lib/follower/object_map.h"
-#include "lib/follower/rewritten_wal.h"
+#include "lib/follower/rewritten_log.h"
 #include "slipstream/position.h"
 
 namespace slipstream {
@@ -89,8 +89,8 @@ class Image {
   struct LogFile {
     std::shared_ptr<ImageFile> data;
     std::unique_ptr<LogRecordReader> reader;
-    // A WAL: what generations read in its place, if that is not the same.
-    RewrittenWal rewritten;
+    // What generations read in its place, if that is not the same.
+    RewrittenLog rewritten;
     // A WAL that came with a transfer although RocksDB needs it no more.
     bool unneeded = false;
     // A WAL that the leader recovered from: unreadable from here on, as RocksDB found it.
@@ -98,6 +98,7 @@ class Image {
     // MANIFEST: what it says, and where its last complete group of edits ends.
     std::unique_ptr<ManifestState> manifest;
     uint64_t complete_size = 0;
+    uint64_t rewritten_complete_size = 0;
   };
 
   void Announce(const std::vector<LogFileSize>& files);
@@ -108,6 +109,9 @@ class Image {
   rocksdb::Status Rewrite(LogFile* file, uint64_t wal, rocksdb::Slice* record);
   rocksdb::Status CheckTransactions() const;
   rocksdb::Status ReadManifest(LogFile* file, const Frame& frame, Effect* effect);
+  // A record of the manifest, which ends at `end`, was read as `edit`.
+  rocksdb::Status RewriteManifest(LogFile* file, const VersionEditSummary& edit,
+                                  rocksdb::Slice record, uint64_t end);
   LogFile* NewFile(const LogFileId& id);
   void Remove(const LogFileId& id);
   const LogFile* CurrentManifest() const;

@@ -1,12 +1,17 @@
 // How RocksDB writes its MANIFEST, and in which order with the files that the MANIFEST names.
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch2/catch.hpp"
+#include "lib/core/coding.h"
+#include "lib/core/log_record_writer.h"
 #include "rocksdb/db.h"
+#include "rocksdb/env.h"
 #include "tests/assumptions/log_records.h"
 #include "tests/assumptions/open_database.h"
 #include "tests/assumptions/recorded_options.h"
@@ -218,6 +223,86 @@ TEST_CASE("manifest: its last sequence is that of the newest SST, not of the dat
 
   REQUIRE(db->Flush(rocksdb::FlushOptions(), db.family(other)).ToString() == "OK");
   CHECK(CurrentEdits(*recorded.files()).back().last_sequence == 3u);
+}
+
+// A database whose manifest drops the family "again" and creates it with another comparator.
+struct CreatedAgain {
+  CreatedAgain() {
+    backwards.comparator = rocksdb::ReverseBytewiseComparator();
+    OpenDatabase db(recorded.Leader(), directory.path());
+    REQUIRE(db.status().ToString() == "OK");
+    const size_t first = db.CreateFamily(recorded.Leader(), "again");
+    PutAndFlush(db, first, "first");
+    REQUIRE(db->DropColumnFamily(db.family(first)).ToString() == "OK");
+    const size_t second = db.CreateFamily(backwards, "again");
+    PutAndFlush(db, second, "a");
+    PutAndFlush(db, second, "b");
+  }
+
+  // The path of the only manifest.
+  std::string Manifest() const {
+    std::string name;
+    REQUIRE(rocksdb::ReadFileToString(rocksdb::Env::Default(), directory.path() + "/CURRENT", &name)
+                .ok());
+    name.pop_back();
+    return directory.path() + "/" + name;
+  }
+
+  rocksdb::Status Open(std::string* first_key) const {
+    std::vector<rocksdb::ColumnFamilyDescriptor> families = {{"default", recorded.Leader()},
+                                                             {"again", backwards}};
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* db = nullptr;
+    rocksdb::Status s =
+        rocksdb::DB::Open(recorded.Leader(), directory.path(), families, &handles, &db);
+    if (!s.ok()) return s;
+    {
+      const std::unique_ptr<rocksdb::Iterator> it(
+          db->NewIterator(rocksdb::ReadOptions(), handles[1]));
+      it->SeekToFirst();
+      *first_key = it->Valid() ? it->key().ToString() : "";
+    }
+    for (rocksdb::ColumnFamilyHandle* handle : handles) delete handle;
+    delete db;
+    return s;
+  }
+
+  const RecordedOptions recorded;
+  const ScratchDir directory;
+  rocksdb::Options backwards = recorded.Leader();
+};
+
+TEST_CASE("manifest: a dropped family is held to the comparator of the next one of its name",
+          "[assumptions]") {
+  const CreatedAgain database;
+  std::string first_key;
+  const rocksdb::Status s = database.Open(&first_key);
+  CHECK(s.IsInvalidArgument());
+  INFO(s.ToString());
+  CHECK(s.ToString().find("does not match existing comparator") != std::string::npos);
+}
+
+TEST_CASE("manifest: a dropped family that has another name at last is passed over",
+          "[assumptions]") {
+  const CreatedAgain database;
+  const std::string path = database.Manifest();
+  std::string bytes, rewritten;
+  REQUIRE(rocksdb::ReadFileToString(rocksdb::Env::Default(), path, &bytes).ok());
+  bool renamed = false;
+  LogRecordWriter writer;
+  for (std::string record : ReadLogRecords(bytes)) {
+    if (ReadVersionEdit(record).added_family == "again" && !std::exchange(renamed, true)) {
+      // The tag of a family's name, which stands in the record twice now.
+      PutVarint32(&record, 201);
+      PutLengthPrefixedSlice(&record, "other");
+    }
+    writer.AddRecord(record, &rewritten);
+  }
+  REQUIRE(renamed);
+  REQUIRE(rocksdb::WriteStringToFile(rocksdb::Env::Default(), rewritten, path).ok());
+  std::string first_key;
+  CHECK(database.Open(&first_key).ToString() == "OK");
+  CHECK(first_key == "b");
 }
 
 }  // namespace

@@ -368,8 +368,6 @@ TEST_CASE("families: what a follower is asked to match is the present, not the l
   }());
   rocksdb::DB* db = replicas.db();
   // "reverse" gets a merge operator; a follower that knows the new one only must be served.
-  // (With another comparator RocksDB 7.8 opens the database only once its manifest has rolled: it
-  // takes options by name, also for the family that was dropped.)
   RequireOk(db->DropColumnFamily(replicas.family(1)));
   ColumnFamilyOptions adding;
   adding.comparator = rocksdb::ReverseBytewiseComparator();
@@ -392,6 +390,50 @@ TEST_CASE("families: what a follower is asked to match is the present, not the l
   CHECK(s.IsInvalidArgument());
   CHECK(Names(s, {kReverse, AddingOperator().Name()}));
   RequireOk(db->DestroyColumnFamilyHandle(created));
+}
+
+TEST_CASE("families: one that is created again with another comparator shows on followers",
+          "[e2e]") {
+  ColumnFamilyOptions forwards, backwards;
+  forwards.num_levels = backwards.num_levels = 7;
+  backwards.comparator = rocksdb::ReverseBytewiseComparator();
+  ReplicasOptions options;
+  options.rolling = GENERATE(false, true);
+  options.adjust_follower = [&](FollowerOptions* o) { o->other_column_families = backwards; };
+  Replicas replicas(options);
+  rocksdb::DB* db = replicas.db();
+  const auto fill = [&](ColumnFamilyHandle* family, const std::string& value) {
+    for (uint64_t i = 0; i < 20; ++i) {
+      RequireOk(db->Put(WriteOptions(), family, NumberedKey(i), value));
+      if (i % 10 == 3) RequireOk(db->Flush(rocksdb::FlushOptions(), family));
+    }
+  };
+  const auto require_same = [&](ColumnFamilyHandle* theirs, const LocalFollower& follower) {
+    CatchUp(replicas.leader, follower);
+    RequireOk(follower.follower->stats().status);
+    ColumnFamilyHandle* ours = follower.follower->GetColumnFamily("again");
+    REQUIRE(ours != nullptr);
+    CHECK(Difference(db, {theirs}, follower.db(), {ours}) == "");
+  };
+  for (int round = 0; round < 2; ++round) {
+    ColumnFamilyHandle* first = Create(db, "again", forwards);
+    fill(first, "first" + std::to_string(round));
+    RequireOk(db->CompactRange(rocksdb::CompactRangeOptions(), first, nullptr, nullptr));
+    Drop(db, first);
+    ColumnFamilyHandle* second = Create(db, "again", backwards);
+    fill(second, "second" + std::to_string(round));
+    require_same(second, replicas.early);
+    const LocalFollower late = replicas.StartFollower();
+    require_same(second, late);
+    // What the manifest says from here on counts too.
+    fill(second, "third" + std::to_string(round));
+    RequireOk(db->CompactRange(rocksdb::CompactRangeOptions(), second, nullptr, nullptr));
+    Drop(db, Create(db, "other"));
+    require_same(second, late);
+    require_same(second, replicas.early);
+    Drop(db, second);
+  }
+  replicas.RequireSameThroughout();
 }
 
 TEST_CASE("families: options that only writers need may differ", "[e2e]") {

@@ -188,6 +188,9 @@ TEST_CASE("manifest_state: a dropped column family takes its files along", "[uni
   RequireOk(state.Apply(DropFamily(3)));
   REQUIRE(state.column_families().size() == 1);
   REQUIRE(state.table_files() == std::unordered_map<uint64_t, uint32_t>{{5, 0}});
+  REQUIRE(state.dropped_column_families().size() == 1);
+  REQUIRE(state.dropped_column_families()[0].id == 3);
+  REQUIRE(state.dropped_column_families()[0].name == "three");
   // The same name comes back under a new id.
   RequireOk(state.Apply(AddFamily(4, "three")));
   REQUIRE(state.column_families().at(4).table_files == 0);

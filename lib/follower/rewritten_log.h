@@ -1,4 +1,4 @@
-// A WAL as generations read it, where it differs from the one that the leader wrote.
+// A log file as generations read it, where it differs from the one that the leader wrote.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,14 @@ namespace slipstream {
 
 // Costs nothing until the first record that differs; from there on it is a file of its own.
 // Threads: thread-compatible; the bytes are read as those of an ImageFile.
-class RewrittenWal {
+class RewrittenLog {
  public:
   // The next record of `original`, which has ended at `begin` before it: `record` stands for it.
   // changed: whether `record` is another one.
   void Add(const ImageFile& original, uint64_t begin, rocksdb::Slice record, bool changed);
+
+  // The whole file anew, whatever it was before: the records follow by Add, from the first one on.
+  void Restart();
 
   // Null while there is no difference.
   const std::shared_ptr<ImageFile>& data() const { return data_; }

@@ -1,11 +1,11 @@
-#include "lib/follower/rewritten_wal.h"
+#include "lib/follower/rewritten_log.h"
 
 #include <algorithm>
 #include <string>
 
 namespace slipstream {
 
-void RewrittenWal::Add(const ImageFile& original, uint64_t begin, rocksdb::Slice record,
+void RewrittenLog::Add(const ImageFile& original, uint64_t begin, rocksdb::Slice record,
                        bool changed) {
   if (data_ == nullptr) {
     if (!changed) return;
@@ -23,6 +23,12 @@ void RewrittenWal::Add(const ImageFile& original, uint64_t begin, rocksdb::Slice
   std::string bytes;
   writer_.AddRecord(record, &bytes);
   data_->Append(bytes);
+}
+
+void RewrittenLog::Restart() {
+  // Generations may still read what it was.
+  data_ = std::make_shared<ImageFile>();
+  writer_ = LogRecordWriter();
 }
 
 }  // namespace slipstream
