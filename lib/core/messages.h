@@ -86,6 +86,8 @@ struct Welcome {
 
 // Frames of an image follow, then ImageEnd; the follower takes it as a whole.
 struct ImageBegin {
+  // .sequence: the leader's before the cut, of which the log files may not tell any more; 0 if it
+  // is not known.
   Position cut;
   bool from_scratch = true;  // else it completes what the follower holds
   uint64_t current_manifest = 0;

@@ -282,6 +282,14 @@ Status Image::Complete() {
     if (size != wanted) return Unexpected(id, "size", size, wanted);
   }
   announced_.clear();
+  // Numbers that were consumed by writes without content (empty range deletes) stand in WALs alone,
+  // and those are removed with the flush of what was written before. A number that is far away is
+  // not of that kind: RocksDB takes it from files that it imports.
+  constexpr uint64_t kMostUnexplained = 1 << 16;
+  if (const uint64_t last = last_sequence();
+      position_.sequence > last && position_.sequence - last <= kMostUnexplained) {
+    last_wal_sequence_ = position_.sequence;
+  }
   const LogFile* manifest = CurrentManifest();
   if (manifest == nullptr || manifest->manifest->applied_edits() == 0) {
     return Status::Corruption("image: CURRENT names MANIFEST " + std::to_string(current_manifest_) +

@@ -131,7 +131,8 @@ class Image {
   // WALs up to this number are what the leader recovered from. Only RocksDB knows what it makes of
   // them: it may stop at damage, or recover a lower sequence number than their records say.
   const uint64_t newest_recovered_wal_;
-  uint64_t last_wal_sequence_;  // of the last record behind them, or as recovered
+  // Of the last record behind them, or as recovered, or as the leader said at the image's cut.
+  uint64_t last_wal_sequence_;
   uint64_t newest_record_ = 0;  // the same, of records alone
   PreparedTransactions prepared_;
   // What the leader recovered as prepared, as far as it was not found in the WALs yet.

@@ -112,6 +112,8 @@ bool StreamSession::SendNext(uint64_t now_us, Next* next) {
 }
 
 bool StreamSession::SendImageStart() {
+  // In this order: every write up to this one is in the image.
+  const Position before = context_->position->Now();
   image_ = context_->log->Snapshot();
   if (!image_.status.ok()) {
     Finish(ReplicationStopped(image_.status));
@@ -125,8 +127,9 @@ bool StreamSession::SendImageStart() {
   held_ = wanted;
 
   ImageBegin begin;
-  begin.cut = context_->position->Now();
+  begin.cut.epoch = context_->log->epoch();
   begin.cut.offset = image_.offset;
+  begin.cut.sequence = context_->log_has_all_writes ? before.sequence : 0;
   begin.from_scratch = plan_.from_scratch;
   begin.current_manifest = image_.current_manifest;
   begin.files = wanted;

@@ -32,6 +32,8 @@ struct SessionContext {
   // A follower that was silent for so long is given up; it confirms at every heartbeat.
   uint64_t silence_us = 0;
   uint64_t max_batch_delay_us = 0;
+  // Whether every write that has a sequence number is in the log: not under manual_wal_flush.
+  bool log_has_all_writes = true;
 };
 
 // What a follower is told that wants an image while there is none: `why` is the log's break.

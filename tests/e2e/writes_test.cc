@@ -129,6 +129,36 @@ TEST_CASE("writes: empty range deletes alone, in batches and last of all", "[e2e
   replicas.RequireSame();
 }
 
+TEST_CASE("writes: a number that only a removed WAL explains is the late follower's too", "[e2e]") {
+  ReplicasOptions options = Rolling();
+  options.leader_db.manual_wal_flush = GENERATE(false, true);
+  Replicas replicas(options);
+  rocksdb::DB* db = replicas.db();
+  RequireOk(db->Put(WriteOptions(), "a", "1"));
+  for (int i = 0; i < 3; ++i) {
+    RequireOk(db->DeleteRange(WriteOptions(), replicas.family(0), "q", "q"));
+  }
+  replicas.leader.Flush();
+  RequireOk(db->FlushWAL(false));
+  CatchUp(replicas.leader, replicas.early);
+  CHECK(replicas.early.db()->GetLatestSequenceNumber() == 4);
+  LocalFollower late = replicas.StartFollower();
+  CatchUp(replicas.leader, late);
+  if (!options.leader_db.manual_wal_flush) CHECK(late.db()->GetLatestSequenceNumber() == 4);
+  // What is in no file yet.
+  RequireOk(db->Put(WriteOptions(), "b", "1"));
+  LocalFollower later = replicas.StartFollower();
+  RequireOk(db->FlushWAL(false));
+  for (LocalFollower* follower : {&replicas.early, &late, &later}) {
+    CatchUp(replicas.leader, *follower);
+    CHECK(Difference(db, replicas.leader.families, follower->db(), follower->families) == "");
+    CHECK(follower->follower->stats().corruptions == 0);
+    if (!options.leader_db.manual_wal_flush) {
+      CHECK(follower->follower->stats().sequence_gaps == 0);
+    }
+  }
+}
+
 TEST_CASE("writes: log data in batches consumes no sequence number", "[e2e]") {
   Replicas replicas(Rolling());
   for (int i = 0; i < 3; ++i) {

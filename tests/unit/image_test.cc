@@ -470,6 +470,31 @@ TEST_CASE("image: changes that the WAL does not show are barriers, others are no
   REQUIRE(effect_of_new_frames().barrier);
 }
 
+TEST_CASE("image: numbers that no log file explains are taken from the leader, if they are few",
+          "[unit]") {
+  const ScratchDirectory directory;
+  const auto storage = std::make_shared<MemoryStorage>();
+  TappedLeader leader(directory.path(), storage);
+  leader.Open(testing::ScratchOptions());
+  RequireOk(leader.db()->Put({}, "a", "1"));
+  RequireOk(leader.db()->DeleteRange({}, leader.db()->DefaultColumnFamily(), "q", "q"));
+  RequireOk(leader.db()->Flush({}));
+  ImageTransfer transfer = TransferOf(1, leader.log()->Snapshot());
+  const uint64_t explained = ImageOf(transfer, leader.MakeWelcome())->last_sequence();
+  for (const uint64_t more : {0, 1, 65536}) {
+    transfer.begin.cut.sequence = explained + more;
+    const auto image = ImageOf(transfer, leader.MakeWelcome());
+    REQUIRE(image->last_sequence() == explained + more);
+    FollowerParts parts(storage);
+    OpenAndRead(image->Cut(), &parts);
+  }
+  // One that was imported, and none at all.
+  for (const uint64_t said : {explained + 65537, explained - 1, uint64_t{0}}) {
+    transfer.begin.cut.sequence = said;
+    REQUIRE(ImageOf(transfer, leader.MakeWelcome())->last_sequence() == explained);
+  }
+}
+
 TEST_CASE("image_file: reads what was appended, across blocks", "[unit]") {
   ImageFile file;
   std::string all;
