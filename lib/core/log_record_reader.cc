@@ -80,15 +80,19 @@ LogRecordReader::LogRecordReader(std::string file_name, uint64_t initial_offset)
       fragment_offset_(initial_offset) {}
 
 Status LogRecordReader::Feed(Slice bytes, const Sink& sink) {
-  if (error_.ok()) error_ = FeedAll(&bytes, sink);
+  return Feed(bytes, sink, [](Slice, uint64_t) { return Status::OK(); });
+}
+
+Status LogRecordReader::Feed(Slice bytes, const Sink& sink, const Sink& asides) {
+  if (error_.ok()) error_ = FeedAll(&bytes, {sink, asides});
   return error_;
 }
 
-Status LogRecordReader::FeedAll(Slice* bytes, const Sink& sink) {
+Status LogRecordReader::FeedAll(Slice* bytes, const Sinks& sinks) {
   Status s;
   while (s.ok() && !bytes->empty()) {
     if (in_fragment_) {
-      s = ContinueFragment(bytes, sink);
+      s = ContinueFragment(bytes, sinks);
       continue;
     }
     if (skip_ == 0 && header_size_ == 0 && LeftInBlock() < kLogHeaderBytes) skip_ = LeftInBlock();
@@ -100,7 +104,7 @@ Status LogRecordReader::FeedAll(Slice* bytes, const Sink& sink) {
       continue;
     }
     Header header;
-    if (TakeHeader(bytes, &header)) s = StartFragment(header, bytes, sink);
+    if (TakeHeader(bytes, &header)) s = StartFragment(header, bytes, sinks);
   }
   return s;
 }
@@ -128,7 +132,7 @@ bool LogRecordReader::TakeHeader(Slice* bytes, Header* header) {
   return true;
 }
 
-Status LogRecordReader::StartFragment(const Header& header, Slice* bytes, const Sink& sink) {
+Status LogRecordReader::StartFragment(const Header& header, Slice* bytes, const Sinks& sinks) {
   if (header.type == LogFragmentType::kZero && header.length == 0) {
     // A preallocated region: RocksDB's reader goes on with the next block, and so must we. It takes
     // this in the middle of a record for damage.
@@ -142,7 +146,7 @@ Status LogRecordReader::StartFragment(const Header& header, Slice* bytes, const 
   s = CheckOrder(header.type);
   if (!s.ok()) return s;
 
-  if (bytes->size() >= header.length) return TakeWholeFragment(header, bytes, sink);
+  if (bytes->size() >= header.length) return TakeWholeFragment(header, bytes, sinks);
 
   if (StartsRecord(header.type) || IsAside(header.type)) record_.clear();
   in_fragment_ = true;
@@ -153,7 +157,7 @@ Status LogRecordReader::StartFragment(const Header& header, Slice* bytes, const 
 }
 
 // Takes a payload that is contiguous in the bytes.
-Status LogRecordReader::TakeWholeFragment(const Header& header, Slice* bytes, const Sink& sink) {
+Status LogRecordReader::TakeWholeFragment(const Header& header, Slice* bytes, const Sinks& sinks) {
   const Slice payload(bytes->data(), header.length);
   const uint32_t crc = Crc32cExtend(TypeCrc(header.type), payload.data(), payload.size());
   if (crc != header.crc) return ChecksumMismatch(header, crc);
@@ -161,19 +165,19 @@ Status LogRecordReader::TakeWholeFragment(const Header& header, Slice* bytes, co
   offset_ += header.length;
   if (header.type == LogFragmentType::kFull) {
     in_record_ = false;
-    return Deliver(payload, sink);
+    return Deliver(payload, sinks.records);
   }
   if (header.type == LogFragmentType::kFirst || IsAside(header.type)) record_.clear();
   record_.append(payload.data(), payload.size());
-  return EndBufferedFragment(header.type, sink);
+  return EndBufferedFragment(header.type, sinks);
 }
 
 // Takes more of a payload that arrives in pieces.
-Status LogRecordReader::ContinueFragment(Slice* bytes, const Sink& sink) {
+Status LogRecordReader::ContinueFragment(Slice* bytes, const Sinks& sinks) {
   if (payload_missing_ == fragment_.length && bytes->size() >= payload_missing_) {
     // The cut was between the header and the payload, as when they are appended one by one.
     in_fragment_ = false;
-    return TakeWholeFragment(fragment_, bytes, sink);
+    return TakeWholeFragment(fragment_, bytes, sinks);
   }
   const size_t n = std::min(payload_missing_, bytes->size());
   running_crc_ = Crc32cExtend(running_crc_, bytes->data(), n);
@@ -184,22 +188,17 @@ Status LogRecordReader::ContinueFragment(Slice* bytes, const Sink& sink) {
   if (payload_missing_ > 0) return Status::OK();
   in_fragment_ = false;
   if (running_crc_ != fragment_.crc) return ChecksumMismatch(fragment_, running_crc_);
-  return EndBufferedFragment(fragment_.type, sink);
+  return EndBufferedFragment(fragment_.type, sinks);
 }
 
 // A fragment that stands at the end of record_ is complete and its checksum is right.
-Status LogRecordReader::EndBufferedFragment(LogFragmentType type, const Sink& sink) {
+Status LogRecordReader::EndBufferedFragment(LogFragmentType type, const Sinks& sinks) {
   if (type == LogFragmentType::kFirst || type == LogFragmentType::kMiddle) {
     in_record_ = true;
     return Status::OK();
   }
   in_record_ = false;
-  Status s;
-  if (IsAside(type)) {
-    record_boundary_ = offset_;
-  } else {
-    s = Deliver(Slice(record_), sink);
-  }
+  Status s = Deliver(Slice(record_), IsAside(type) ? sinks.asides : sinks.records);
   if (record_.capacity() > kKeptBufferBytes) {
     std::string().swap(record_);
   } else {
@@ -208,8 +207,8 @@ Status LogRecordReader::EndBufferedFragment(LogFragmentType type, const Sink& si
   return s;
 }
 
-Status LogRecordReader::Deliver(Slice record, const Sink& sink) {
-  Status s = sink(record, offset_);
+Status LogRecordReader::Deliver(Slice payload, const Sink& sink) {
+  Status s = sink(payload, offset_);
   if (s.ok()) record_boundary_ = offset_;
   return s;
 }

@@ -72,6 +72,10 @@ class LogRecordReader {
   // An error is sticky: every later call returns it again and calls no sink.
   [[nodiscard]] rocksdb::Status Feed(rocksdb::Slice bytes, const Sink& sink);
 
+  // The same, and calls `asides` in file order for every fragment with timestamp sizes, which
+  // stands between records: for its payload, as `sink` is called for a record.
+  [[nodiscard]] rocksdb::Status Feed(rocksdb::Slice bytes, const Sink& sink, const Sink& asides);
+
   // The file offset, in bytes, behind all bytes fed so far. After an error: the offset at which
   // reading stopped.
   [[nodiscard]] uint64_t fed_bytes() const { return offset_; }
@@ -90,17 +94,23 @@ class LogRecordReader {
     LogFragmentType type = LogFragmentType::kZero;
   };
 
+  struct Sinks {
+    const Sink& records;
+    const Sink& asides;
+  };
+
   [[nodiscard]] size_t LeftInBlock() const { return kLogBlockBytes - offset_ % kLogBlockBytes; }
 
-  rocksdb::Status FeedAll(rocksdb::Slice* bytes, const Sink& sink);
+  rocksdb::Status FeedAll(rocksdb::Slice* bytes, const Sinks& sinks);
   bool TakeHeader(rocksdb::Slice* bytes, Header* header);
-  rocksdb::Status StartFragment(const Header& header, rocksdb::Slice* bytes, const Sink& sink);
-  rocksdb::Status TakeWholeFragment(const Header& header, rocksdb::Slice* bytes, const Sink& sink);
-  rocksdb::Status ContinueFragment(rocksdb::Slice* bytes, const Sink& sink);
+  rocksdb::Status StartFragment(const Header& header, rocksdb::Slice* bytes, const Sinks& sinks);
+  rocksdb::Status TakeWholeFragment(const Header& header, rocksdb::Slice* bytes,
+                                    const Sinks& sinks);
+  rocksdb::Status ContinueFragment(rocksdb::Slice* bytes, const Sinks& sinks);
   rocksdb::Status CheckHeader(const Header& header) const;
   rocksdb::Status CheckOrder(LogFragmentType type) const;
-  rocksdb::Status Deliver(rocksdb::Slice record, const Sink& sink);
-  rocksdb::Status EndBufferedFragment(LogFragmentType type, const Sink& sink);
+  rocksdb::Status Deliver(rocksdb::Slice payload, const Sink& sink);
+  rocksdb::Status EndBufferedFragment(LogFragmentType type, const Sinks& sinks);
   rocksdb::Status Damaged(const std::string& what) const;
   rocksdb::Status ChecksumMismatch(const Header& header, uint32_t found) const;
 

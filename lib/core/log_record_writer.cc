@@ -4,7 +4,6 @@
 
 #include "lib/core/coding.h"
 #include "lib/core/crc32c.h"
-#include "lib/core/log_format.h"
 
 namespace slipstream {
 namespace {
@@ -16,29 +15,41 @@ LogFragmentType TypeOf(bool first, bool last) {
 
 }  // namespace
 
+size_t LogRecordWriter::LeftInBlock() const { return kLogBlockBytes - offset_ % kLogBlockBytes; }
+
+void LogRecordWriter::PadBlock(std::string* out) {
+  const size_t left = LeftInBlock();
+  out->append(left, '\0');
+  offset_ += left;
+}
+
+void LogRecordWriter::AddFragment(LogFragmentType type, rocksdb::Slice payload, std::string* out) {
+  char header[kLogHeaderBytes];
+  EncodeFixed16(header + 4, static_cast<uint16_t>(payload.size()));
+  header[6] = static_cast<char>(type);
+  const uint32_t crc = Crc32cExtend(Crc32c(header + 6, 1), payload.data(), payload.size());
+  EncodeFixed32(header, Crc32cMask(crc));
+  out->append(header, kLogHeaderBytes);
+  out->append(payload.data(), payload.size());
+  offset_ += kLogHeaderBytes + payload.size();
+}
+
 void LogRecordWriter::AddRecord(rocksdb::Slice record, std::string* out) {
   bool first = true;
   // An empty record still takes one fragment.
   do {
-    size_t left_in_block = kLogBlockBytes - offset_ % kLogBlockBytes;
-    if (left_in_block < kLogHeaderBytes) {
-      out->append(left_in_block, '\0');
-      offset_ += left_in_block;
-      left_in_block = kLogBlockBytes;
-    }
-    const size_t length = std::min(record.size(), left_in_block - kLogHeaderBytes);
-    const LogFragmentType type = TypeOf(first, length == record.size());
-    char header[kLogHeaderBytes];
-    EncodeFixed16(header + 4, static_cast<uint16_t>(length));
-    header[6] = static_cast<char>(type);
-    const uint32_t crc = Crc32cExtend(Crc32c(header + 6, 1), record.data(), length);
-    EncodeFixed32(header, Crc32cMask(crc));
-    out->append(header, kLogHeaderBytes);
-    out->append(record.data(), length);
-    offset_ += kLogHeaderBytes + length;
+    if (LeftInBlock() < kLogHeaderBytes) PadBlock(out);
+    const size_t length = std::min(record.size(), LeftInBlock() - kLogHeaderBytes);
+    AddFragment(TypeOf(first, length == record.size()), rocksdb::Slice(record.data(), length), out);
     record.remove_prefix(length);
     first = false;
   } while (!record.empty());
+}
+
+void LogRecordWriter::AddTimestampSizes(rocksdb::Slice sizes, std::string* out) {
+  // It is never torn, so more than a header's size may have to be left empty.
+  if (LeftInBlock() < kLogHeaderBytes + sizes.size()) PadBlock(out);
+  AddFragment(LogFragmentType::kUserDefinedTimestampSize, sizes, out);
 }
 
 }  // namespace slipstream

@@ -1,9 +1,11 @@
 // Writes records in RocksDB's log format, byte for byte as RocksDB does.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
+#include "lib/core/log_format.h"
 #include "rocksdb/slice.h"
 
 namespace slipstream {
@@ -19,10 +21,19 @@ class LogRecordWriter {
   // and is not cleared. Any record can be written, an empty one too; there is no error.
   void AddRecord(rocksdb::Slice record, std::string* out);
 
+  // The same for the payload of a fragment of the type kUserDefinedTimestampSize, which stands
+  // before a record.
+  // REQUIRES: it fits in a block, as one that a LogRecordReader found does.
+  void AddTimestampSizes(rocksdb::Slice sizes, std::string* out);
+
   // The file offset, in bytes, behind everything written so far: a record boundary.
   [[nodiscard]] uint64_t offset() const { return offset_; }
 
  private:
+  [[nodiscard]] size_t LeftInBlock() const;
+  void PadBlock(std::string* out);
+  void AddFragment(LogFragmentType type, rocksdb::Slice payload, std::string* out);
+
   uint64_t offset_;
 };
 

@@ -188,7 +188,7 @@ Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink)
     ReadRecoveredWal(file, frame);
     return Status::OK();
   }
-  return file->reader->Feed(frame.payload, [&](Slice record, uint64_t end) {
+  const auto add_record = [&](Slice record, uint64_t end) {
     Status s = two_phase_commit_ ? Rewrite(file, frame.number, &record) : Status::OK();
     BatchHeader header;
     if (s.ok()) s = DecodeBatchHeader(record, &header);
@@ -207,7 +207,15 @@ Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink)
       newest_record_ = std::max(newest_record_, last_wal_sequence_);
     }
     return sink(record, end);
-  });
+  };
+  // Without them, RocksDB takes the keys behind for ones without a timestamp, and appends one.
+  const auto add_timestamp_sizes = [&](Slice sizes, uint64_t) {
+    const uint64_t before = file->rewritten.bytes();
+    file->rewritten.AddTimestampSizes(sizes);
+    bytes_ += file->rewritten.bytes() - before;
+    return Status::OK();
+  };
+  return file->reader->Feed(frame.payload, add_record, add_timestamp_sizes);
 }
 
 void Image::ReadRecoveredWal(LogFile* file, const Frame& frame) {

@@ -31,4 +31,11 @@ void RewrittenLog::Restart() {
   writer_ = LogRecordWriter();
 }
 
+void RewrittenLog::AddTimestampSizes(rocksdb::Slice sizes) {
+  if (data_ == nullptr) return;
+  std::string bytes;
+  writer_.AddTimestampSizes(sizes, &bytes);
+  data_->Append(bytes);
+}
+
 }  // namespace slipstream

@@ -21,6 +21,10 @@ class RewrittenLog {
   // The whole file anew, whatever it was before: the records follow by Add, from the first one on.
   void Restart();
 
+  // The payload of a fragment with timestamp sizes (see LogFragmentType), behind which the next
+  // record of `original` stands.
+  void AddTimestampSizes(rocksdb::Slice sizes);
+
   // Null while there is no difference.
   const std::shared_ptr<ImageFile>& data() const { return data_; }
   uint64_t bytes() const { return data_ == nullptr ? 0 : data_->size(); }

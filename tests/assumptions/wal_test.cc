@@ -2,11 +2,16 @@
 // database.
 
 #include <atomic>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "catch2/catch.hpp"
+#include "lib/core/rocksdb_release.h"
+#include "rocksdb/comparator.h"
+#include "rocksdb/convenience.h"
 #include "rocksdb/db.h"
 #include "rocksdb/statistics.h"
 #include "rocksdb/utilities/debug.h"
@@ -240,6 +245,118 @@ TEST_CASE("wal: an empty range delete lowers the sequence numbers of what is joi
     CHECK(pair.follower.Contents(family) == pair.leader.Contents(family));
     CHECK(Pair::Versions(pair.follower, family) != Pair::Versions(pair.leader, family));
   }
+}
+
+// A physical record of a WAL.
+struct Fragment {
+  size_t begin = 0;  // of its header
+  size_t end = 0;
+  int type = 0;
+};
+
+// REQUIRES: `wal` is shorter than a block.
+std::vector<Fragment> FragmentsOf(const std::string& wal) {
+  constexpr size_t kHeaderSize = 7;
+  constexpr size_t kRecyclableHeaderSize = 11;  // with the number of the log file
+  const auto byte = [&wal](size_t at) {
+    return static_cast<size_t>(static_cast<uint8_t>(wal[at]));
+  };
+  std::vector<Fragment> fragments;
+  size_t at = 0;
+  while (at + kHeaderSize <= wal.size()) {
+    const int type = wal[at + 6];
+    const bool recyclable = (type >= 5 && type <= 8) || type == 11;
+    const size_t end = at + (recyclable ? kRecyclableHeaderSize : kHeaderSize) + byte(at + 4) +
+                       (byte(at + 5) << 8);
+    fragments.push_back({at, end, type});
+    at = end;
+  }
+  CHECK(at == wal.size());
+  return fragments;
+}
+
+rocksdb::Options WithTimestamps(rocksdb::Options options) {
+  const rocksdb::Status s = rocksdb::Comparator::CreateFromString(
+      rocksdb::ConfigOptions(), "leveldb.BytewiseComparator.u64ts", &options.comparator);
+  REQUIRE(s.ToString() == "OK");
+  REQUIRE(options.comparator->timestamp_size() == 8);
+  return options;
+}
+
+TEST_CASE("wal: RocksDB 9.10 tells the size of a family's timestamps before the next record",
+          "[assumptions]") {
+  const bool recycled = GENERATE(false, true);
+  const RecordedOptions recorded;
+  const ScratchDir directory;
+  rocksdb::Options options = recorded.Leader();
+  if (recycled) {
+    options.recycle_log_file_num = 1;
+    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+  }
+  OpenDatabase db(options, directory.path());
+  REQUIRE(db.status().ToString() == "OK");
+  const rocksdb::WriteOptions write;
+  REQUIRE(db->Put(write, "a", "1").ToString() == "OK");
+  const size_t timed = db.CreateFamily(WithTimestamps(options), "timed");
+  REQUIRE(db->Put(write, "a", "2").ToString() == "OK");
+  REQUIRE(db->Put(write, db.family(timed), "a", "12345678", "3").ToString() == "OK");
+
+  const auto wals = recorded.files()->Names(Kind::kCreate, ".log");
+  REQUIRE(wals.size() == 1);
+  const std::string bytes = recorded.files()->Bytes(wals[0]);
+  const std::vector<Fragment> fragments = FragmentsOf(bytes);
+  std::vector<int> types;
+  for (const Fragment& fragment : fragments) types.push_back(fragment.type);
+  const int full = recycled ? 5 : 1;
+#if SLIPSTREAM_ROCKSDB_9
+  REQUIRE(types == std::vector<int>{full, recycled ? 11 : 10, full, full});
+  // For each family its number and the size.
+  const std::string payload("\1\0\0\0\10\0", 6);
+  CHECK(bytes.substr(fragments[1].end - payload.size(), payload.size()) == payload);
+#else
+  CHECK(types == std::vector<int>{full, full, full});
+#endif
+}
+
+// That is why a WAL that is written anew has to keep them.
+TEST_CASE("wal: where no size of timestamps is told, RocksDB 9.10 appends one to each key",
+          "[assumptions]") {
+  const RecordedOptions recorded;
+  const ScratchDir directory;
+  OpenDatabase db(WithTimestamps(recorded.Leader()), directory.path());
+  REQUIRE(db.status().ToString() == "OK");
+  const std::string five("\5\0\0\0\0\0\0\0", 8), nine("\11\0\0\0\0\0\0\0", 8);
+  REQUIRE(db->Put(rocksdb::WriteOptions(), "key", five, "value").ToString() == "OK");
+
+  const auto read = [&](bool with_sizes, const std::string& key) -> std::string {
+    const RecordedOptions read_options;
+    const ScratchDir copy;
+    copy.CopyFilesOf(directory);
+    const std::vector<std::string> wals = copy.FilesEndingWith(".log");
+    REQUIRE(wals.size() == 1);
+    std::ifstream in(copy.file(wals[0]), std::ios::binary);
+    std::string bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    const std::vector<Fragment> fragments = FragmentsOf(bytes);
+    REQUIRE(fragments.size() == (SLIPSTREAM_ROCKSDB_9 ? 2 : 1));
+    if (!with_sizes) bytes.erase(0, fragments.back().begin);
+    std::ofstream(copy.file(wals[0]), std::ios::binary | std::ios::trunc) << bytes;
+    OpenDatabase recovered(WithTimestamps(read_options.Generation()), copy.path());
+    REQUIRE(recovered.status().ToString() == "OK");
+    const rocksdb::Slice at = nine;
+    rocksdb::ReadOptions options;
+    options.timestamp = &at;
+    std::string value;
+    const rocksdb::Status s = recovered->Get(options, key, &value);
+    return s.ok() ? value : s.ToString();
+  };
+  CHECK(read(true, "key") == "value");
+  CHECK(read(true, "key" + five) == "NotFound: ");
+#if SLIPSTREAM_ROCKSDB_9
+  CHECK(read(false, "key") == "NotFound: ");
+  CHECK(read(false, "key" + five) == "value");
+#else
+  CHECK(read(false, "key") == "value");
+#endif
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
+#include "rocksdb/comparator.h"
+#include "rocksdb/convenience.h"
 #include "rocksdb/env.h"
 #include "tests/e2e/node_process.h"
 #include "tests/e2e/transactional_leader.h"
@@ -16,6 +18,7 @@
 namespace slipstream::testing {
 namespace {
 
+using rocksdb::Slice;
 using rocksdb::Transaction;
 using rocksdb::TransactionDB;
 using rocksdb::WriteOptions;
@@ -140,6 +143,56 @@ TEST_CASE("two_phase: prepared in one WAL, committed in a later one, flushes bet
   RequireLateEqual(cluster, &leader);
   CHECK(followers.eager.follower->stats().rebuilds > 0);
   CHECK(followers.eager.follower->stats().resyncs == 0);
+}
+
+TEST_CASE("two_phase: a family with timestamps that comes while a transaction is prepared",
+          "[e2e]") {
+  LocalCluster cluster;
+  TransactionalLeader leader(cluster);
+  rocksdb::ColumnFamilyOptions timed;
+  RequireOk(rocksdb::Comparator::CreateFromString(
+      rocksdb::ConfigOptions(), "leveldb.BytewiseComparator.u64ts", &timed.comparator));
+  FollowerOptions options = cluster.follower_options(leader.leader()->port());
+  options.other_column_families = timed;
+  const LocalFollower follower = cluster.StartFollower(options);
+  const std::string five("\5\0\0\0\0\0\0\0", 8);
+  const Slice at = five;
+  rocksdb::ReadOptions read;
+  read.timestamp = &at;
+  const auto require_shown = [&](const LocalFollower& by) {
+    RequireOk(by.follower->WaitFor(leader.leader()->position(), kPatienceUs));
+    rocksdb::ColumnFamilyHandle* family = by.follower->GetColumnFamily("timed");
+    REQUIRE(family != nullptr);
+    std::string value, timestamp;
+    RequireOk(by.db()->Get(read, family, "key", &value, &timestamp));
+    CHECK(value == "value");
+    CHECK((timestamp == five));
+    const std::unique_ptr<rocksdb::Iterator> it(by.db()->NewIterator(read, family));
+    it->SeekToFirst();
+    REQUIRE(it->Valid());
+    CHECK(it->key() == "key");
+    it->Next();
+    CHECK_FALSE(it->Valid());
+    RequireOk(it->status());
+  };
+
+  // Followers read this WAL without what is prepared in it from here on. RocksDB 9.10 tells in it,
+  // between its records, that the new family has timestamps.
+  auto transaction = leader.Prepare("one", "a", "1");
+  rocksdb::ColumnFamilyHandle* created = nullptr;
+  RequireOk(leader.db()->CreateColumnFamily(timed, "timed", &created));
+  const std::unique_ptr<rocksdb::ColumnFamilyHandle> family(created);
+  RequireOk(leader.db()->Put(WriteOptions(), family.get(), "key", five, "value"));
+  require_shown(follower);
+  require_shown(cluster.StartFollower(options));
+  RequireOk(transaction->Commit());
+  require_shown(follower);
+  // One that opens all of it at once.
+  const LocalFollower late = cluster.StartFollower(options);
+  require_shown(late);
+  leader.RequireEqual(late);
+  leader.RequireEqual(follower);
+  CHECK(follower.follower->stats().resyncs == 0);
 }
 
 TEST_CASE("two_phase: the manifest rolls between prepare and commit", "[e2e]") {

@@ -284,21 +284,28 @@ TEST_CASE("log_record_reader: refused features are named", "[unit]") {
 }
 
 #if SLIPSTREAM_ROCKSDB_9
-TEST_CASE("log_record_reader: timestamp sizes between records are passed over", "[unit]") {
+TEST_CASE("log_record_reader: timestamp sizes between records are told apart from them", "[unit]") {
   using Type = LogFragmentType;
   const std::string sizes = Fragment(Type::kUserDefinedTimestampSize, "\x01\x02\x03");
   const std::string bytes =
       sizes + Fragment(Type::kFull, "ab") + sizes + Fragment(Type::kFirst, "c");
   for (size_t cut = 0; cut <= bytes.size(); ++cut) {
     INFO("cut at " << cut);
-    Collected seen;
+    Collected seen, asides;
     LogRecordReader reader("log");
-    testing::RequireOk(reader.Feed(Slice(bytes.data(), cut), seen));
-    testing::RequireOk(reader.Feed(Slice(bytes.data() + cut, bytes.size() - cut), seen));
+    testing::RequireOk(reader.Feed(Slice(bytes.data(), cut), seen, asides));
+    testing::RequireOk(reader.Feed(Slice(bytes.data() + cut, bytes.size() - cut), seen, asides));
     REQUIRE(reader.record_boundary() == bytes.size() - 8);
-    testing::RequireOk(reader.Feed(Fragment(Type::kLast, "d"), seen));
+    testing::RequireOk(reader.Feed(Fragment(Type::kLast, "d"), seen, asides));
     REQUIRE(seen.records == std::vector<std::string>{"ab", "cd"});
+    REQUIRE(asides.records == std::vector<std::string>{"\x01\x02\x03", "\x01\x02\x03"});
+    REQUIRE(asides.ends == std::vector<uint64_t>{10, 29});
   }
+  Collected passing;
+  LogRecordReader reader("log");
+  testing::RequireOk(reader.Feed(bytes, passing));
+  REQUIRE(passing.records == std::vector<std::string>{"ab"});
+  REQUIRE(reader.record_boundary() == bytes.size() - 8);
   Collected seen;
   std::string damaged = sizes;
   damaged.back() ^= 1;

@@ -6,6 +6,9 @@
 #include <vector>
 
 #include "lib/core/log_format.h"
+#include "lib/core/rocksdb_release.h"
+#include "rocksdb/comparator.h"
+#include "rocksdb/convenience.h"
 #include "rocksdb/write_batch.h"
 #include "tests/unit/random_seed.h"
 #include "tests/unit/scratch_database.h"
@@ -68,6 +71,61 @@ TEST_CASE("log_record_writer: records of a RocksDB manifest give RocksDB's bytes
   REQUIRE(records.size() > 20);
   REQUIRE(Rewritten(records) == bytes);
 }
+
+#if SLIPSTREAM_ROCKSDB_9
+TEST_CASE(
+    "log_record_writer: timestamp sizes give RocksDB's bytes at each distance from a block's end",
+    "[unit]") {
+  testing::ScratchDirectory directory;
+  const rocksdb::Options options = testing::ScratchOptions();
+  auto db = testing::OpenDatabase(options, directory.path());
+  rocksdb::ColumnFamilyOptions timed;
+  testing::RequireOk(rocksdb::Comparator::CreateFromString(
+      rocksdb::ConfigOptions(), "leveldb.BytewiseComparator.u64ts", &timed.comparator));
+  const auto wal_bytes = [&] {
+    rocksdb::VectorLogPtr wals;
+    testing::RequireOk(db->GetSortedWalFiles(wals));
+    if (wals.empty()) return std::string();  // while nothing is in it
+    REQUIRE(wals.size() == 1);
+    return testing::ReadWholeFile(directory.path() + wals[0]->PathName());
+  };
+  // 13 bytes with their header, before the next record of any column family.
+  constexpr size_t kSizes = 13;
+  for (size_t left = 0; left < kSizes + 9; ++left) {
+    // Up to the block's end, but for `left` bytes. A record is a fragment header, a batch header of
+    // 12 bytes, and the put: its tag, a key of 4 bytes with its length, and the value with a length
+    // of three bytes.
+    const size_t value_size = 2 * kLogBlockBytes - wal_bytes().size() % kLogBlockBytes - left;
+    const size_t fragments = 2 * kLogHeaderBytes;
+    testing::RequireOk(db->Put(rocksdb::WriteOptions(), "key!",
+                               std::string(value_size - fragments - 12 - 6 - 3, 'v')));
+    REQUIRE((wal_bytes().size() + left) % kLogBlockBytes == 0);
+    rocksdb::ColumnFamilyHandle* family = nullptr;
+    testing::RequireOk(db->CreateColumnFamily(timed, "timed" + std::to_string(left), &family));
+    testing::RequireOk(db->Put(rocksdb::WriteOptions(), family, "key", "12345678", "value"));
+    testing::RequireOk(db->DestroyColumnFamilyHandle(family));
+  }
+  const std::string bytes = wal_bytes();
+  LogRecordReader reader("wal");
+  LogRecordWriter writer;
+  std::string rewritten;
+  size_t asides = 0;
+  testing::RequireOk(reader.Feed(
+      bytes,
+      [&](rocksdb::Slice record, uint64_t) {
+        writer.AddRecord(record, &rewritten);
+        return rocksdb::Status::OK();
+      },
+      [&](rocksdb::Slice sizes, uint64_t) {
+        ++asides;
+        writer.AddTimestampSizes(sizes, &rewritten);
+        return rocksdb::Status::OK();
+      }));
+  REQUIRE(asides == kSizes + 9);
+  REQUIRE(writer.offset() == bytes.size());
+  REQUIRE((rewritten == bytes));
+}
+#endif
 
 TEST_CASE("log_record_writer: RocksDB opens a WAL that was rewritten", "[unit]") {
   testing::ScratchDirectory directory;
