@@ -40,6 +40,7 @@ enum Tag : uint32_t {
   kFullHistoryTsLow = 8198,
   kPrefixedWalAddition = 8199,
   kPrefixedWalDeletion = 8200,
+  kPersistUserDefinedTimestamps = 8201,  // of RocksDB 9.10, and not of 7.8
 };
 
 // The custom fields of kNewFile4 are tag and length-prefixed value, up to a terminating tag.
@@ -157,6 +158,9 @@ class EditDecoder {
       case kFullHistoryTsLow:
         TakeFullHistoryTsLow();
         return true;
+      case kPersistUserDefinedTimestamps:
+        TakePersistUserDefinedTimestamps();
+        return true;
       default:
         return false;
     }
@@ -164,8 +168,8 @@ class EditDecoder {
 
   void TakeUnknown() {
     if ((tag_ & kIgnorableTagBit) == 0) {
-      status_ = Status::NotSupported(
-          Where(), "found unknown tag " + std::to_string(tag_) + ", expected a tag of RocksDB 7.8");
+      status_ = Status::NotSupported(Where(), "found unknown tag " + std::to_string(tag_) +
+                                                  ", expected a tag of RocksDB 7.8 or 9.10");
       return;
     }
     Slice skipped;
@@ -364,6 +368,18 @@ class EditDecoder {
     }
   }
 
+  void TakePersistUserDefinedTimestamps() {
+    Slice flag;
+    if (!GetLengthPrefixedSlice(&input_, &flag)) {
+      CutShort("a flag");
+    } else if (flag.size() != 1) {
+      Malformed("persist_user_defined_timestamps of " + std::to_string(flag.size()) + " bytes",
+                "1 byte");
+    } else {
+      out_->persist_user_defined_timestamps = flag[0] == 1;
+    }
+  }
+
   std::string Where() const {
     return "manifest edit of " + std::to_string(record_.size()) + " bytes, entry at byte " +
            std::to_string(entry_offset_);
@@ -382,8 +398,9 @@ class EditDecoder {
   }
 
   bool UnknownField(uint32_t field, const std::string& entry) {
-    status_ = Status::NotSupported(Where(), "found unknown field " + std::to_string(field) +
-                                                " of " + entry + ", expected one of RocksDB 7.8");
+    status_ =
+        Status::NotSupported(Where(), "found unknown field " + std::to_string(field) + " of " +
+                                          entry + ", expected one of RocksDB 7.8 or 9.10");
     return false;
   }
 

@@ -66,6 +66,8 @@ struct VersionEditSummary {
 
   // Empty when the edit does not set it.
   std::string full_history_ts_low;
+  // RocksDB 9.10 says it wherever it names the comparator.
+  std::optional<bool> persist_user_defined_timestamps;
 };
 
 // Decodes a record of a manifest. `*out` is overwritten.
