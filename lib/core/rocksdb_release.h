@@ -11,10 +11,15 @@
 //                            EnableFileDeletions without `force`
 //   WriteBatch               TimedPut, and PutEntity with attribute groups; a batch made of a WAL
 //                            record must hold no no-operation
-//   Iterator                 PrepareValue, and Refresh with a snapshot
+//   Iterator                 PrepareValue, and Refresh with a snapshot; Refresh without one leaves
+//                            the one behind that the iterator was made with
+//   WriteBatchWithIndex      GetFromBatchAndDB takes the handle for RocksDB's own object
+//   DB::Resume               replaces the WAL that has failed also while all memtables are empty
 //   FileSystem               SupportedOps
 //   ColumnFamilyOptions      memtable_max_range_deletions
-//   WAL                      records that tell the sizes of user-defined timestamps
+//   WAL                      records that tell the sizes of user-defined timestamps; without them
+//                            recovery appends a timestamp to each key
+//   MANIFEST                 persist_user_defined_timestamps beside each comparator; empty records
 #define SLIPSTREAM_ROCKSDB_9 (ROCKSDB_MAJOR > 9 || (ROCKSDB_MAJOR == 9 && ROCKSDB_MINOR >= 10))
 
 #if ROCKSDB_MAJOR < 7 || (ROCKSDB_MAJOR == 7 && ROCKSDB_MINOR < 8)

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/snapshot.h"
 #include "rocksdb/table.h"
@@ -199,7 +200,17 @@ TEST_CASE("reads: Refresh moves an iterator to the newest state, over swaps too"
   rocksdb::ManagedSnapshot snapshot(rig.follower());
   at_snapshot.snapshot = snapshot.snapshot();
   const std::unique_ptr<Iterator> fixed(rig.follower()->NewIterator(at_snapshot));
+#if SLIPSTREAM_ROCKSDB_9
+  // It leaves the snapshot behind.
+  rig.Put(9, "after the snapshot");
+  CatchUp(rig.leader, rig.early);
+  RequireOk(fixed->Refresh());
+  fixed->Seek(NumberedKey(9));
+  REQUIRE(fixed->Valid());
+  CHECK(fixed->value() == "after the snapshot");
+#else
   CHECK(fixed->Refresh().IsNotSupported());
+#endif
 }
 
 TEST_CASE("reads: a read over column families is not torn by apply or swap", "[e2e]") {
@@ -410,6 +421,7 @@ TEST_CASE("reads: a batch with an index is read over a follower", "[e2e]") {
   rocksdb::WriteBatchWithIndex batch;
   RequireOk(batch.Put(rig.early.families[0], NumberedKey(3), "of the batch"));
   RequireOk(batch.Delete(rig.early.families[0], NumberedKey(4)));
+#if !SLIPSTREAM_ROCKSDB_9  // which takes the handle for a database of its own
   std::string value;
   RequireOk(batch.GetFromBatchAndDB(rig.follower(), ReadOptions(), rig.early.families[0],
                                     NumberedKey(3), &value));
@@ -421,6 +433,7 @@ TEST_CASE("reads: a batch with an index is read over a follower", "[e2e]") {
             .GetFromBatchAndDB(rig.follower(), ReadOptions(), rig.early.families[0], NumberedKey(4),
                                &value)
             .IsNotFound());
+#endif
   const std::unique_ptr<Iterator> it(
       batch.NewIteratorWithBase(rig.early.families[0], rig.follower()->NewIterator(ReadOptions())));
   it->Seek(NumberedKey(3));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "catch2/catch.hpp"
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/filter_policy.h"
@@ -13,6 +14,9 @@
 #include "rocksdb/table.h"
 #include "rocksdb/utilities/db_ttl.h"
 #include "tests/e2e/replicas.h"
+#if SLIPSTREAM_ROCKSDB_9
+#include "rocksdb/advanced_cache.h"
+#endif
 
 namespace slipstream::testing {
 namespace {
@@ -180,6 +184,67 @@ TEST_CASE("options: user timestamps: writes, reads at a timestamp, and what was 
   }));
   require_same_at(31);
 }
+
+#if SLIPSTREAM_ROCKSDB_9
+TEST_CASE("options: user timestamps that a flush takes away", "[e2e]") {
+  ColumnFamilyOptions family;
+  family.comparator = ComparatorWithTimestamps();
+  family.persist_user_defined_timestamps = false;
+  ReplicasOptions options;
+  options.families = {{rocksdb::kDefaultColumnFamilyName, ColumnFamilyOptions()},
+                      {"timed", family}};
+  options.leader_db.allow_concurrent_memtable_write = false;  // RocksDB wants it
+  options.rolling = GENERATE(false, true);
+  Replicas replicas(options);
+  rocksdb::DB* db = replicas.db();
+  rocksdb::ColumnFamilyHandle* timed = replicas.family(1);
+  const std::string newest = Timestamp(100);
+  const Slice newest_slice(newest);
+  ReadOptions at_newest;
+  at_newest.timestamp = &newest_slice;
+  for (uint64_t t = 1; t <= 30; ++t) {
+    for (uint64_t i = 0; i < 20; ++i) {
+      RequireOk(db->Put(WriteOptions(), timed, NumberedKey(i), Timestamp(t), std::to_string(t)));
+    }
+    RequireOk(db->Delete(WriteOptions(), timed, NumberedKey(t % 20), Timestamp(t)));
+    if (t % 9 != 0) continue;
+    replicas.RequireSame(at_newest);
+    replicas.leader.Flush();
+    replicas.RequireSettled(at_newest);
+    // From here on nobody can say what there was up to here.
+    std::string leaders, followers;
+    RequireOk(db->GetFullHistoryTsLow(timed, &leaders));
+    RequireOk(replicas.early.db()->GetFullHistoryTsLow(replicas.early.families[1], &followers));
+    CHECK((leaders == Timestamp(t + 1)));
+    CHECK((followers == leaders));
+  }
+  replicas.leader.Flush();
+  RequireOk(db->CompactRange(rocksdb::CompactRangeOptions(), timed, nullptr, nullptr));
+  replicas.RequireSettled(at_newest);
+}
+
+TEST_CASE("options: a follower that would keep timestamps which the leader drops is refused",
+          "[e2e]") {
+  ColumnFamilyOptions timed;
+  timed.comparator = ComparatorWithTimestamps();
+  timed.persist_user_defined_timestamps = false;
+  LocalCluster cluster;
+  rocksdb::DBOptions leader_db = LocalCluster::db_options();
+  leader_db.allow_concurrent_memtable_write = false;
+  LocalLeader leader =
+      cluster.StartLeader(cluster.leader_options(), leader_db,
+                          {{rocksdb::kDefaultColumnFamilyName, {}}, {"timed", timed}});
+  timed.persist_user_defined_timestamps = true;
+  LocalFollower refused;
+  const rocksdb::Status s =
+      Follower::Open(cluster.follower_options(leader.leader->port()), rocksdb::DBOptions(),
+                     {{rocksdb::kDefaultColumnFamilyName, {}}, {"timed", timed}}, &refused.families,
+                     &refused.follower);
+  INFO(s.ToString());
+  CHECK(s.IsInvalidArgument());
+  CHECK(s.ToString().find("persist_user_defined_timestamps") != std::string::npos);
+}
+#endif
 
 TEST_CASE("options: another size of timestamps under the same name is refused", "[e2e]") {
   class Sized : public rocksdb::Comparator {

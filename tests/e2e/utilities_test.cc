@@ -177,7 +177,7 @@ TEST_CASE("utilities: calls that move, delete and protect files keep followers e
   leader.Compact();
   RequireOk(load.Write(100));
   RequireEqual(leader, follower);
-  RequireOk(db->EnableFileDeletions(false));
+  RequireOk(db->EnableFileDeletions());
   leader.Compact();
   RequireEqual(leader, follower);
 

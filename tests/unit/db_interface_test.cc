@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/core/rocksdb_release.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/metadata.h"
 #include "rocksdb/stats_history.h"
@@ -19,6 +20,9 @@
 #include "rocksdb/utilities/replayer.h"
 #include "rocksdb/write_batch.h"
 #include "tests/unit/follower_facade.h"
+#if SLIPSTREAM_ROCKSDB_9
+#include "rocksdb/attribute_groups.h"
+#endif
 
 namespace slipstream {
 namespace {
@@ -34,9 +38,10 @@ enum class Behaviour {
   kRefused,  // NotSupported, and the name of the call
   kOwn,      // answered by the facade
   kNothing,  // returns nothing, and does nothing
+  kNowhere,  // RocksDB declares it, and has no database that does it
 };
 
-const std::map<std::string, Behaviour>& Decided() {
+const std::map<std::string, Behaviour>& DecidedOfRocksDB7() {
   constexpr auto kRead = Behaviour::kRead;
   constexpr auto kRefused = Behaviour::kRefused;
   constexpr auto kOwn = Behaviour::kOwn;
@@ -136,6 +141,20 @@ const std::map<std::string, Behaviour>& Decided() {
   return decided;
 }
 
+std::map<std::string, Behaviour> Decided() {
+  std::map<std::string, Behaviour> decided = DecidedOfRocksDB7();
+#if SLIPSTREAM_ROCKSDB_9
+  decided.insert({{"ClipColumnFamily", Behaviour::kRefused},
+                  {"GetPropertiesOfTablesForLevels", Behaviour::kNowhere},
+                  {"MultiGetEntity", Behaviour::kRead},
+                  {"NewAttributeGroupIterator", Behaviour::kRead},
+                  {"NewCoalescingIterator", Behaviour::kRead},
+                  {"WaitForCompact", Behaviour::kRefused},
+                  {"WriteWithCallback", Behaviour::kRefused}});
+#endif
+  return decided;
+}
+
 // The names of the virtual functions that RocksDB's header declares in class DB.
 std::set<std::string> VirtualFunctionsOfDB() {
   std::ifstream file(ROCKSDB_DB_HEADER);
@@ -192,7 +211,8 @@ Calls RefusedChangesOfFamilies(DB& db, ColumnFamilyHandle* cf) {
       {"CreateColumnFamilies",
        db.CreateColumnFamilies({rocksdb::ColumnFamilyDescriptor("new", {})}, &more)},
       {"CreateColumnFamilyWithImport",
-       db.CreateColumnFamilyWithImport({}, "new", {}, {}, &imported)},
+       db.CreateColumnFamilyWithImport({}, "new", {}, rocksdb::ExportImportFilesMetaData(),
+                                       &imported)},
       {"DropColumnFamily", db.DropColumnFamily(cf)},
       {"DropColumnFamilies", db.DropColumnFamilies({cf})},
   };
@@ -264,12 +284,31 @@ Calls RefusedSettings(DB& db, ColumnFamilyHandle* cf) {
   };
 }
 
+Calls RefusedSinceRocksDB7([[maybe_unused]] DB& db, [[maybe_unused]] ColumnFamilyHandle* cf) {
+  Calls calls;
+#if SLIPSTREAM_ROCKSDB_9
+  rocksdb::WriteBatch batch;
+  const std::vector<const rocksdb::ExportImportFilesMetaData*> exports;
+  ColumnFamilyHandle* imported = cf;
+  calls = {
+      {"PutEntity", db.PutEntity({}, "a", rocksdb::AttributeGroups())},
+      {"WriteWithCallback", db.WriteWithCallback({}, &batch, nullptr)},
+      {"CreateColumnFamilyWithImport",
+       db.CreateColumnFamilyWithImport({}, "new", {}, exports, &imported)},
+      {"ClipColumnFamily", db.ClipColumnFamily(cf, "a", "z")},
+      {"WaitForCompact", db.WaitForCompact({})},
+  };
+  REQUIRE(imported == nullptr);
+#endif
+  return calls;
+}
+
 TEST_CASE("db_interface: calls that change anything are refused and name themselves", "[unit]") {
   FollowerFacade f;
   f.Publish("1");
   std::set<std::string> called;
-  for (const auto& refused :
-       {RefusedWrites, RefusedChangesOfFamilies, RefusedChangesOfFiles, RefusedSettings}) {
+  for (const auto& refused : {RefusedWrites, RefusedChangesOfFamilies, RefusedChangesOfFiles,
+                              RefusedSettings, RefusedSinceRocksDB7}) {
     for (const auto& [call, status] : refused(*f.db, f.other.get())) {
       INFO(call << ": " << status.ToString());
       REQUIRE(status.IsNotSupported());
@@ -322,6 +361,12 @@ TEST_CASE("db_interface: what is rarely asked comes from the current generation"
     REQUIRE(db.GetEnv() == rocksdb::Env::Default());
     REQUIRE(db.GetFileSystem() == rocksdb::Env::Default()->GetFileSystem().get());
     REQUIRE(db.DefaultColumnFamily() == f.plain.get());
+#if SLIPSTREAM_ROCKSDB_9
+    std::vector<std::unique_ptr<rocksdb::TablePropertiesCollection>> levels;
+    REQUIRE(db.GetPropertiesOfTablesForLevels(f.plain.get(), &levels).IsNotSupported());
+    REQUIRE(inner->GetPropertiesOfTablesForLevels(inner->DefaultColumnFamily(), &levels)
+                .IsNotSupported());
+#endif
     REQUIRE(db.Close().ok());
     REQUIRE(f.Get("a") == "value of " + std::to_string(generation));
   }

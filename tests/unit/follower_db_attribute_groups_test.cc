@@ -140,25 +140,6 @@ TEST_CASE("follower_db: iterators over several column families name what is wron
   REQUIRE(refused->status().IsNotSupported());
 }
 
-TEST_CASE("follower_db: calls that came after RocksDB 7.8 are refused by name too", "[unit]") {
-  FollowerFacade f;
-  f.Publish("1");
-  rocksdb::WriteBatch batch;
-  REQUIRE(batch.Put("a", "2").ok());
-  const std::vector<std::pair<std::string, Status>> refused = {
-      {"PutEntity", f.db->PutEntity({}, "a", rocksdb::AttributeGroups{})},
-      {"WriteWithCallback", f.db->WriteWithCallback({}, &batch, nullptr)},
-      {"ClipColumnFamily", f.db->ClipColumnFamily(f.plain.get(), "a", "b")},
-      {"WaitForCompact", f.db->WaitForCompact({})},
-      {"EnableFileDeletions", f.db->EnableFileDeletions()},
-  };
-  for (const auto& [call, status] : refused) {
-    INFO(call << ": " << status.ToString());
-    REQUIRE(status.IsNotSupported());
-    REQUIRE(status.ToString().find(call + ": this database is a follower; ") != std::string::npos);
-  }
-}
-
 }  // namespace
 }  // namespace slipstream
 

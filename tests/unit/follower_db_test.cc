@@ -115,11 +115,11 @@ TEST_CASE("follower_db: entities of every form come out whole and hold no genera
     }
     for (const auto& [key, value] : plains) {
       // What was there before is replaced.
-      found[key].SetPlainValue("before");
+      found[key].SetPlainValue(Slice("before"));
       REQUIRE(f.db->GetEntity({}, f.other.get(), key, &found[key]).ok());
     }
     rocksdb::PinnableWideColumns missing;
-    missing.SetPlainValue("before");
+    missing.SetPlainValue(Slice("before"));
     REQUIRE(f.db->GetEntity({}, f.other.get(), "no such key", &missing).IsNotFound());
     REQUIRE(missing.columns().empty());
 
