@@ -175,8 +175,9 @@ class Follower {
   // The database to read from, where a host used a rocksdb::DB. Writes, and everything that
   // changes or copies files, return NotSupported. GetRootDB() is the same object: utilities that
   // look there for RocksDB's own, and do not check that they found it, must not be given this one
-  // (TransactionDB::WrapDB, DeleteFilesInRange, GetAllKeyVersions, GetFromBatchAndDB of a
-  // WriteBatchWithIndex that holds merge operands).
+  // (TransactionDB::WrapDB, DeleteFilesInRange, GetAllKeyVersions, MultiGetFromBatchAndDB of a
+  // WriteBatchWithIndex, and its GetFromBatchAndDB if it holds merge operands, with RocksDB 9.10
+  // always).
   // Lifetime: as the follower. A snapshot or an iterator keeps the generation it was made on in
   // memory for as long as it lives.
   virtual rocksdb::DB* db() = 0;
