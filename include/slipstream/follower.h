@@ -62,11 +62,13 @@ struct FollowerOptions {
   uint64_t receive_queue_bytes = 64ull << 20;
 
   // A new generation is built when the memtables hold this many bytes (of WAL) that the leader has
-  // flushed since. Default: 32 MiB. Range: 64 KiB and more.
+  // flushed since, and it can be afforded: what it has to replay (all that the leader has not
+  // flushed) is at most a quarter of what was applied since the last one, or 1 MiB, or the last one
+  // took at most a hundredth of the time since. Default: 32 MiB. Range: 64 KiB and more.
   uint64_t rebuild_flushed_bytes = 32ull << 20;
 
-  // A new generation is built at the latest this long after the leader flushed or compacted, in
-  // milliseconds, so that removed files can leave the storage.
+  // A new generation is also built this long after the leader flushed or compacted, in milliseconds,
+  // so that removed files can leave the storage; later if it could not be afforded before.
   // Default: 5000. Range: 1 and more.
   uint64_t rebuild_interval_ms = 5000;
 

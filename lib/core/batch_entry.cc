@@ -115,6 +115,8 @@ Status TakeBatchEntry(Slice* input, BatchEntry* entry) {
                               " bytes before the end of the batch");
   }
   entry->kind = layout.kind;
+  entry->column_family = family;
+  entry->range_deletion = type == kRangeDeletion || type == kFamilyRangeDeletion;
   entry->bytes = Slice(input->data(), input->size() - rest.size());
   const bool marker =
       layout.kind != BatchEntryKind::kData && layout.kind != BatchEntryKind::kComment;

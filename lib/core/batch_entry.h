@@ -2,6 +2,7 @@
 // Pure. Threads: any.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "rocksdb/slice.h"
@@ -24,6 +25,8 @@ enum class BatchEntryKind {
 
 struct BatchEntry {
   BatchEntryKind kind = BatchEntryKind::kComment;
+  uint32_t column_family = 0;    // of data
+  bool range_deletion = false;   // data that may turn out to be nothing, and then consumes nothing
   rocksdb::Slice bytes;  // the whole entry
   rocksdb::Slice name;   // of the transaction that a marker ends; else empty
 };

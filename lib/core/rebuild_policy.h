@@ -1,5 +1,5 @@
 // When a follower opens a new generation: by budget, not at each flush, because opening one
-// replays every unflushed WAL.
+// replays everything that is unflushed.
 // Pure. Threads: thread-compatible.
 #pragma once
 
@@ -20,15 +20,32 @@ struct RebuildInputs {
   uint64_t live_wal_bytes = 0;
   // Since the first change of the manifest that the current generation does not show; 0 = none.
   uint64_t manifest_moved_us_ago = 0;
+  // Since the last generation was begun: what was applied, and time.
+  uint64_t applied_wal_bytes = 0;
+  uint64_t last_build_us_ago = 0;
+  // How long that took.
+  uint64_t build_us = 0;
 };
 
-// Opening costs about as much as applying `live_wal_bytes` did, and sheds the difference; when that
-// is at least as much, rebuilding costs at most once what applying costs.
+// To replay a byte costs about as much as to apply it did. So that rebuilding costs no more than a
+// quarter of applying, four times as much has to be applied in between; or, where little is
+// written, so much time to pass that it is one hundredth of a core. A replay of so little that
+// opening the files costs more than it does always goes.
+inline bool CanAffordRebuild(const RebuildInputs& in) {
+  constexpr uint64_t kLittle = 1 << 20;
+  constexpr uint64_t kShareOfApply = 4;
+  constexpr uint64_t kShareOfTime = 100;
+  return in.live_wal_bytes <= kLittle ||
+         in.live_wal_bytes <= in.applied_wal_bytes / kShareOfApply ||
+         in.build_us <= in.last_build_us_ago / kShareOfTime;
+}
+
 inline bool ShouldRebuild(const RebuildBudget& budget, const RebuildInputs& in) {
+  if (in.manifest_moved_us_ago == 0 || !CanAffordRebuild(in)) return false;
   const uint64_t shed =
       in.generation_wal_bytes > in.live_wal_bytes ? in.generation_wal_bytes - in.live_wal_bytes : 0;
-  if (shed >= std::max(budget.flushed_bytes, in.live_wal_bytes)) return true;
-  return in.manifest_moved_us_ago >= std::max<uint64_t>(budget.interval_us, 1);
+  return shed >= budget.flushed_bytes ||
+         in.manifest_moved_us_ago >= std::max<uint64_t>(budget.interval_us, 1);
 }
 
 }  // namespace slipstream

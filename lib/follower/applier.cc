@@ -72,7 +72,7 @@ void Applier::Run() {
     }
     if (failed_ || image_ == nullptr) continue;
     Status s = Commit(image_->offset());
-    if (s.ok()) s = MaybePublish(false);
+    if (s.ok()) s = MaybePublish();
     if (s.ok()) {
       MaybeStartBuild();
     } else {
@@ -113,9 +113,7 @@ void Applier::HandleStreamStart(const StreamStart& start) {
     // gathered was never shown.
     image_.reset();
     gatherer_.Take();
-    if (builder_.busy()) {
-      if (auto built = builder_.Take(true)) built->contents.Close();
-    }
+    builder_.Discard();
   }
   failed_ = false;
   fresh_needed_ = false;
@@ -299,7 +297,7 @@ Status Applier::Commit(uint64_t offset) {
     counters_.keys += keys;
     counters_.writes += 1;
     counters_.bytes += batch.size();
-    if (builder_.busy()) builder_.Add(batch);
+    builder_.Add(batch);
     Status s = WriteToGeneration(generation->db(), std::move(batch));
     if (!s.ok()) return s;
     const uint64_t sequence = generation->db()->GetLatestSequenceNumber();
@@ -324,10 +322,15 @@ void Applier::MaybeStartBuild() {
   if (builder_.busy()) return;
   const uint64_t now_us = SteadyMicros();
   if (now_us < retry_build_at_us_) return;
+  // Until the manifest has moved a new generation would be no smaller.
+  if (manifest_moved_us_ == 0) return;
   RebuildInputs in;
   in.generation_wal_bytes = generation_wal_bytes_ + wal_bytes_since_publish_;
-  in.live_wal_bytes = image_->wal_bytes();
-  if (manifest_moved_us_ != 0) in.manifest_moved_us_ago = now_us - manifest_moved_us_;
+  in.live_wal_bytes = image_->NeededWalBytes();
+  in.manifest_moved_us_ago = now_us - manifest_moved_us_;
+  in.applied_wal_bytes = wal_bytes_since_cut_;
+  in.last_build_us_ago = now_us - cut_us_;
+  in.build_us = counters_.last_rebuild_us;
   if (!ShouldRebuild(options_.budget, in)) return;
   ImageCut cut = image_->Cut();
   if (cut.position.sequence + 1 != gatherer_.expected()) {
@@ -339,12 +342,14 @@ void Applier::MaybeStartBuild() {
   }
   wal_bytes_since_cut_ = 0;
   manifest_moved_since_cut_us_ = 0;
+  cut_us_ = now_us;
   builder_.Start(std::move(cut));
 }
 
-Status Applier::MaybePublish(bool wait) {
-  auto built = builder_.Take(wait);
+Status Applier::MaybePublish() {
+  auto built = builder_.Take();
   if (!built) return Status::OK();
+  for (TrimmedWal& wal : built->trimmed) image_->Adopt(std::move(wal));
   if (!built->status.ok()) {
     // The current generation is as good as before; the next one is cut later.
     if (built->status.IsCorruption()) ++counters_.corruptions;
@@ -410,20 +415,17 @@ Status Applier::RebuildNow(uint64_t before) {
     Status s = Commit(before);
     if (!s.ok()) return s;
   }
-  if (builder_.busy()) {
-    // Of an older cut; it is of no use any more.
-    if (auto built = builder_.Take(true)) built->contents.Close();
-  }
+  builder_.Discard();  // of an older cut
   wal_bytes_since_cut_ = 0;
   manifest_moved_since_cut_us_ = 0;
   ImageCut cut = image_->Cut();
   const uint64_t sequence = cut.position.sequence;
-  builder_.Start(std::move(cut));
-  auto built = builder_.Take(true);
-  if (!built) return Status::ShutdownInProgress("the follower is closing");
-  if (!built->status.ok()) return built->status;
+  cut_us_ = SteadyMicros();
+  GenerationBuilder::Built built = builder_.BuildNow(std::move(cut));
+  for (TrimmedWal& wal : built.trimmed) image_->Adopt(std::move(wal));
+  if (!built.status.ok()) return built.status;
   gatherer_.Expect(sequence + 1);
-  return Publish(std::move(*built));
+  return Publish(std::move(built));
 }
 
 void Applier::Fill(FollowerStats* stats) const {

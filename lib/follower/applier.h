@@ -72,8 +72,8 @@ class Applier {
   rocksdb::Status Commit(uint64_t offset);
   void CountImage();
   void MaybeStartBuild();
-  // Publishes a finished build, if there is one. wait: blocks for it.
-  rocksdb::Status MaybePublish(bool wait);
+  // Publishes a finished build, if there is one.
+  rocksdb::Status MaybePublish();
   rocksdb::Status Publish(GenerationBuilder::Built built);
   // Builds a generation at the present cut and publishes it before anything else is shown. What was
   // gathered is shown first, and does not need the new generation up to `before`.
@@ -99,10 +99,11 @@ class Applier {
   bool rebuild_needed_ = false;  // at the end of the present frame
   bool fresh_needed_ = false;    // the image cannot be continued
   uint64_t wal_bytes_since_publish_ = 0;
-  uint64_t wal_bytes_since_cut_ = 0;   // of the build under way
+  uint64_t wal_bytes_since_cut_ = 0;   // of the last build
   uint64_t generation_wal_bytes_ = 0;  // replayed when the current generation was opened
   uint64_t manifest_moved_us_ = 0;     // since the cut of the current generation; 0 = it did not
   uint64_t manifest_moved_since_cut_us_ = 0;
+  uint64_t cut_us_ = 0;  // when the last build began
   uint64_t retry_build_at_us_ = 0;
 
   struct Counters {

@@ -9,6 +9,7 @@
 #include "lib/follower/generation_options.h"
 #include "lib/host/steady_clock.h"
 #include "lib/host/thread_name.h"
+#include "lib/host/thread_priority.h"
 #include "rocksdb/write_batch.h"
 
 namespace slipstream {
@@ -59,7 +60,7 @@ Status FillSequences(rocksdb::DB* db, uint64_t wanted) {
 }
 
 Status CheckComparators(const GenerationSource& source, const ImageCut& cut) {
-  for (const ManifestState::ColumnFamily& family : cut.column_families) {
+  for (const auto& [id, family] : cut.column_families) {
     const rocksdb::ColumnFamilyOptions& options = source.column_families.OptionsOf(family.name);
     if (!family.comparator.empty() && family.comparator != options.comparator->Name()) {
       return Status::InvalidArgument("column family \"" + family.name + "\": comparator is " +
@@ -93,7 +94,7 @@ Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint6
   generation.env = NewGenerationEnv(directory, cut, source.pool);
 
   std::vector<ColumnFamilyDescriptor> descriptors;
-  for (const ManifestState::ColumnFamily& family : cut.column_families) {
+  for (const auto& [id, family] : cut.column_families) {
     descriptors.emplace_back(
         family.name, GenerationColumnFamilyOptions(source.column_families.OptionsOf(family.name)));
     generation.column_families.emplace_back(family.name, family.id);
@@ -137,6 +138,7 @@ GenerationBuilder::GenerationBuilder(GenerationSource source, std::function<void
       max_backlog_bytes_(max_backlog_bytes) {
   thread_ = std::thread([this] {
     NameThisThread("ss-builder");
+    LowerThisThreadsPriority();
     Run();
   });
 }
@@ -162,6 +164,19 @@ void GenerationBuilder::Start(ImageCut cut) {
   backlog_bytes_ = 0;
 }
 
+void GenerationBuilder::Discard() {
+  std::optional<Built> built;
+  {
+    absl::MutexLock lock(&mutex_);
+    cut_.reset();
+    backlog_.clear();
+    backlog_bytes_ = 0;
+    discarded_ = building_;
+    built = std::exchange(built_, std::nullopt);
+  }
+  if (built) built->contents.Close();
+}
+
 bool GenerationBuilder::busy() const {
   absl::MutexLock lock(&mutex_);
   return cut_ || building_ || built_;
@@ -177,8 +192,9 @@ bool GenerationBuilder::ready() const {
   return built_.has_value();
 }
 
-void GenerationBuilder::Add(std::string batch) {
+void GenerationBuilder::Add(const std::string& batch) {
   absl::MutexLock lock(&mutex_);
+  if (discarded_ || !(cut_ || building_ || built_)) return;
   mutex_.Await(absl::Condition(
       +[](GenerationBuilder* b) {
         b->mutex_.AssertReaderHeld();
@@ -186,24 +202,25 @@ void GenerationBuilder::Add(std::string batch) {
       },
       this));
   backlog_bytes_ += batch.size();
-  backlog_.push_back(std::move(batch));
+  backlog_.push_back(batch);
 }
 
-std::optional<GenerationBuilder::Built> GenerationBuilder::Take(bool wait) {
+std::optional<GenerationBuilder::Built> GenerationBuilder::Take() {
   absl::MutexLock lock(&mutex_);
-  if (wait) {
-    mutex_.Await(absl::Condition(
-        +[](GenerationBuilder* b) {
-          b->mutex_.AssertReaderHeld();
-          return b->built_ || b->stopping_ || (!b->cut_ && !b->building_);
-        },
-        this));
-  }
   if (!built_) return std::nullopt;
   std::optional<Built> result = std::exchange(built_, std::nullopt);
   result->backlog = std::exchange(backlog_, {});
   backlog_bytes_ = 0;
   return result;
+}
+
+GenerationBuilder::Built GenerationBuilder::BuildNow(ImageCut cut) {
+  uint64_t id;
+  {
+    absl::MutexLock lock(&mutex_);
+    id = ++last_id_;
+  }
+  return Build(std::move(cut), id);
 }
 
 void GenerationBuilder::Run() {
@@ -223,22 +240,32 @@ void GenerationBuilder::Run() {
       building_ = true;
       id = ++last_id_;
     }
-    Built built = Build(cut, id);
+    Built built = Build(std::move(cut), id);
+    const uint64_t opened_us = SteadyMicros();
+    if (built.status.ok()) built.status = CatchUp(built.contents.db.get());
+    if (!built.status.ok()) built.contents.Close();
+    built.micros += SteadyMicros() - opened_us;
+    bool discarded;
     {
       absl::MutexLock lock(&mutex_);
-      building_ = false;
-      built_ = std::move(built);
+      discarded = discarded_;
+      building_ = discarded;
+      if (!discarded) built_ = std::move(built);
+    }
+    if (discarded) {
+      built.contents.Close();
+      absl::MutexLock lock(&mutex_);
+      building_ = discarded_ = false;
     }
     on_ready_();
   }
 }
 
-GenerationBuilder::Built GenerationBuilder::Build(const ImageCut& cut, uint64_t id) {
+GenerationBuilder::Built GenerationBuilder::Build(ImageCut cut, uint64_t id) {
   Built built;
   const uint64_t begin = SteadyMicros();
+  built.trimmed = TrimWals(&cut);
   built.status = OpenGeneration(source_, cut, id, &built.contents);
-  if (built.status.ok()) built.status = CatchUp(built.contents.db.get());
-  if (!built.status.ok()) built.contents.Close();
   built.wal_bytes = cut.wal_bytes;
   built.micros = SteadyMicros() - begin;
   return built;

@@ -42,11 +42,13 @@ struct GenerationSource {
                                              uint64_t id, GenerationContents* out);
 
 // One generation at a time: opened by the thread "ss-builder", which also applies what has arrived
-// since the cut, until little is left; the applier does the rest and publishes it.
+// since the cut, until little is left; the applier does the rest and publishes it. The thread has a
+// low priority: the applier and readers go first.
 //
 //   idle --Start--> building --(opened and caught up)--> ready --Take--> idle
+//                      +-----Discard--> building for nothing ------------->+
 //
-// Threads: Start, Add, Take from the applier.
+// Threads: all but the constructor, the destructor and Stop from the applier.
 class GenerationBuilder {
  public:
   // Bytes that may wait for a generation in the making before the applier has to wait for it.
@@ -60,13 +62,15 @@ class GenerationBuilder {
 
   // REQUIRES: !busy().
   void Start(ImageCut cut);
-  // True from Start until Take.
+  // What is being built, if anything, is of no use any more: its result is thrown away.
+  void Discard();
+  // True from Start until Take, or until what was discarded is gone.
   bool busy() const;
   bool ready() const;
   uint64_t backlog_bytes() const;
-  // A batch that was applied to the current generation since the cut. Blocks while as much as the
-  // limit waits.
-  void Add(std::string batch);
+  // A batch that was applied to the current generation since the cut, for what is being built, if
+  // anything. Blocks while as much as the limit waits.
+  void Add(const std::string& batch);
 
   struct Built {
     rocksdb::Status status;
@@ -74,13 +78,19 @@ class GenerationBuilder {
     uint64_t wal_bytes = 0;           // that it replayed
     std::deque<std::string> backlog;  // what is still to be applied
     uint64_t micros = 0;              // wall time of the build
+    // What is left of WALs that it had to trim first.
+    std::vector<TrimmedWal> trimmed;
   };
-  // The result; empty if there is none yet. wait: blocks until there is one or Stop.
-  std::optional<Built> Take(bool wait);
+  // The result; empty if there is none yet.
+  std::optional<Built> Take();
+
+  // Builds on the calling thread, which waits for the result and so does not leave it to a thread
+  // of low priority.
+  Built BuildNow(ImageCut cut);
 
  private:
   void Run();
-  Built Build(const ImageCut& cut, uint64_t id);
+  Built Build(ImageCut cut, uint64_t id);
   rocksdb::Status CatchUp(rocksdb::DB* db);
 
   const GenerationSource source_;
@@ -93,6 +103,7 @@ class GenerationBuilder {
   uint64_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   std::optional<ImageCut> cut_ ABSL_GUARDED_BY(mutex_);  // asked for
   bool building_ ABSL_GUARDED_BY(mutex_) = false;
+  bool discarded_ ABSL_GUARDED_BY(mutex_) = false;  // what is being built
   std::optional<Built> built_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::string> backlog_ ABSL_GUARDED_BY(mutex_);
   uint64_t backlog_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

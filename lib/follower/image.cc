@@ -6,10 +6,14 @@
 #include "lib/core/batch_gatherer.h"
 #include "lib/core/coding.h"
 #include "lib/core/file_name.h"
+#include "lib/core/wal_trimmer.h"
 #include "lib/follower/dropped_families.h"
 
 namespace slipstream {
 namespace {
+
+// Of a WAL: less is not worth it.
+constexpr uint64_t kLeastTrimmedBytes = 4096;
 
 using rocksdb::Slice;
 using rocksdb::Status;
@@ -59,7 +63,7 @@ std::unique_ptr<Image> Image::Completing(std::unique_ptr<Image> held, const Imag
     auto it = announced.find(id);
     if (it == announced.end()) {
       gone.push_back(id);
-    } else if (file.data->size() > it->second) {
+    } else if (file.size > it->second) {
       return nullptr;
     }
   }
@@ -87,9 +91,8 @@ Image::LogFile* Image::NewFile(const LogFileId& id) {
 void Image::Remove(const LogFileId& id) {
   auto it = files_.find(id);
   if (it == files_.end()) return;
-  const uint64_t size = it->second.data->size();
-  bytes_ -= size + it->second.rewritten.bytes();
-  if (id.file == FrameFile::kWal) wal_bytes_ -= size;
+  bytes_ -= it->second.data->size() + it->second.rewritten.bytes();
+  if (id.file == FrameFile::kWal) needed_wal_bytes_known_ = false;
   files_.erase(it);
 }
 
@@ -131,6 +134,7 @@ Status Image::Apply(const Frame& frame, const RecordSink& sink, Effect* effect) 
       effect->manifest_moved = true;
       effect->barrier = current_manifest_ != 0 && current_manifest_ != frame.number;
       current_manifest_ = frame.number;
+      needed_wal_bytes_known_ = false;
       return Status::OK();
     }
     case FrameType::kObjectAdded:
@@ -162,13 +166,18 @@ Status Image::Append(const Frame& frame, const RecordSink& sink, Effect* effect)
   }
   auto it = files_.find(id);
   LogFile* file = it != files_.end() ? &it->second : NewFile(id);
-  if (file->data->size() != frame.argument) {
-    return Unexpected(id, "bytes at offset", frame.argument, file->data->size());
+  if (file->size != frame.argument) {
+    return Unexpected(id, "bytes at offset", frame.argument, file->size);
+  }
+  if (file->trimmed) {
+    return Status::Corruption("image: bytes of " + NameOf(id) + ", which a newer WAL has followed");
   }
   file->data->Append(frame.payload);
+  file->size += frame.payload.size();
   bytes_ += frame.payload.size();
   if (id.file == FrameFile::kManifest) return ReadManifest(file, frame, effect);
-  wal_bytes_ += frame.payload.size();
+  // What comes in is of the newest WAL, which nothing has been flushed of.
+  needed_wal_bytes_ += frame.payload.size();
   return ReadWal(file, frame, sink);
 }
 
@@ -205,6 +214,12 @@ Status Image::ReadWal(LogFile* file, const Frame& frame, const RecordSink& sink)
       }
       last_wal_sequence_ = header.sequence + header.count - 1;
       newest_record_ = std::max(newest_record_, last_wal_sequence_);
+    }
+    const LogFile* manifest = CurrentManifest();
+    if (manifest != nullptr && manifest->manifest->column_families().size() == 1) {
+      file->usage.AddOf(0, header, record);
+    } else {
+      file->usage.Add(header, record);
     }
     return sink(record, end);
   };
@@ -254,6 +269,7 @@ Status Image::ReadManifest(LogFile* file, const Frame& frame, Effect* effect) {
       file->complete_size = end;
       file->rewritten_complete_size = file->rewritten.bytes();
     }
+    needed_wal_bytes_known_ = false;
     // What a follower held before it was away may have ended since, in a WAL that is gone.
     if (current && !complete_) prepared_.ForgetBefore(OldestNeededWal());
     if (current) {
@@ -286,7 +302,7 @@ const Image::LogFile* Image::CurrentManifest() const {
 Status Image::Complete() {
   for (const auto& [id, wanted] : announced_) {
     auto it = files_.find(id);
-    const uint64_t size = it == files_.end() ? 0 : it->second.data->size();
+    const uint64_t size = it == files_.end() ? 0 : it->second.size;
     if (size != wanted) return Unexpected(id, "size", size, wanted);
   }
   announced_.clear();
@@ -338,8 +354,50 @@ uint64_t Image::last_sequence() const {
 std::vector<LogFileSize> Image::Sizes() const {
   std::vector<LogFileSize> sizes;
   sizes.reserve(files_.size());
-  for (const auto& [id, file] : files_) sizes.push_back({id, file.data->size()});
+  for (const auto& [id, file] : files_) sizes.push_back({id, file.size});
   return sizes;
+}
+
+uint64_t Image::NeededBytesOf(const LogFileId& id, const LogFile& file) const {
+  if (file.unneeded) return 0;
+  const LogFile* manifest = CurrentManifest();
+  // Of what the leader recovered from RocksDB alone knows what it is.
+  if (id.number <= newest_recovered_wal_) return two_phase_commit_ ? 0 : file.size;
+  if (manifest == nullptr) return file.size;
+  return file.usage.NeededBytes(manifest->manifest->column_families(), id.number);
+}
+
+uint64_t Image::NeededWalBytes() {
+  if (std::exchange(needed_wal_bytes_known_, true)) return needed_wal_bytes_;
+  needed_wal_bytes_ = 0;
+  for (const auto& [id, file] : files_) {
+    if (id.file == FrameFile::kWal) needed_wal_bytes_ += NeededBytesOf(id, file);
+  }
+  return needed_wal_bytes_;
+}
+
+// Of this epoch, cut behind the last whole record; what the leader recovered from is left as
+// RocksDB found it.
+ImageCut::File Image::CutWal(const LogFileId& id, const LogFile& file, uint64_t newest_wal) const {
+  ImageCut::File cut{id, file.data, file.data->size()};
+  if (id.number <= newest_recovered_wal_) return cut;
+  if (file.rewritten.data() != nullptr) {
+    cut.data = file.rewritten.data();
+    cut.size = cut.data->size();
+  } else if (!file.trimmed) {
+    cut.size = file.reader->record_boundary();
+  }
+  cut.needed_bytes = NeededBytesOf(id, file);
+  cut.next_sequence = file.usage.next_sequence();
+  // To trim costs as much as there is, so it has to halve what there is.
+  cut.trim = id.number < newest_wal && file.usage.known() && cut.size > kLeastTrimmedBytes &&
+             cut.needed_bytes < cut.size / 2;
+  return cut;
+}
+
+ImageCut::File Image::CutManifest(const LogFileId& id, const LogFile& file) {
+  if (file.rewritten.data() == nullptr) return {id, file.data, file.complete_size};
+  return {id, file.rewritten.data(), file.rewritten_complete_size};
 }
 
 ImageCut Image::Cut() const {
@@ -350,39 +408,72 @@ ImageCut Image::Cut() const {
   cut.wal_recovery_mode = wal_recovery_mode_;
   cut.current_manifest = current_manifest_;
   cut.objects = objects_;
-  cut.wal_bytes = wal_bytes_;
+  uint64_t newest_wal = 0;
   for (const auto& [id, file] : files_) {
-    std::shared_ptr<const ImageFile> data = file.data;
-    uint64_t size = data->size();
-    if (id.file == FrameFile::kWal) {
-      // Of this epoch, cut behind the last whole record; what the leader recovered from is left as
-      // RocksDB found it. With two-phase commit nothing in there counts but prepared sections,
-      // which are known.
-      if (file.unneeded) continue;
-      const bool recovered = id.number <= newest_recovered_wal_;
-      if (recovered && two_phase_commit_) continue;
-      if (!recovered) size = file.reader->record_boundary();
-      if (file.rewritten.data() != nullptr) {
-        data = file.rewritten.data();
-        size = data->size();
-      }
-    } else if (id.number == current_manifest_) {
-      size = file.complete_size;
-      if (file.rewritten.data() != nullptr) {
-        data = file.rewritten.data();
-        size = file.rewritten_complete_size;
-      }
-    } else {
+    if (id.file == FrameFile::kWal && file.size > 0) newest_wal = std::max(newest_wal, id.number);
+  }
+  for (const auto& [id, file] : files_) {
+    if (id.file == FrameFile::kManifest) {
+      if (id.number == current_manifest_) cut.files.push_back(CutManifest(id, file));
       continue;
     }
-    cut.files.push_back({id, std::move(data), size});
+    // With two-phase commit nothing that the leader recovered from counts but prepared sections,
+    // which are known.
+    if (file.unneeded || (two_phase_commit_ && id.number <= newest_recovered_wal_)) continue;
+    cut.files.push_back(CutWal(id, file, newest_wal));
+    cut.wal_bytes += NeededBytesOf(id, file);
   }
   if (const LogFile* manifest = CurrentManifest(); manifest != nullptr) {
-    for (const auto& [id, family] : manifest->manifest->column_families()) {
-      cut.column_families.push_back(family);
-    }
+    cut.column_families = manifest->manifest->column_families();
   }
   return cut;
+}
+
+void Image::Adopt(TrimmedWal trimmed) {
+  auto it = files_.find(trimmed.id);
+  if (it == files_.end()) return;
+  LogFile& file = it->second;
+  const auto& original = file.rewritten.data() != nullptr ? file.rewritten.data() : file.data;
+  if (original != trimmed.original) return;
+  bytes_ -= file.data->size() + file.rewritten.bytes();
+  bytes_ += trimmed.data->size();
+  file.data = std::move(trimmed.data);
+  file.rewritten = RewrittenLog();
+  file.usage = std::move(trimmed.usage);
+  file.trimmed = true;
+}
+
+std::vector<TrimmedWal> TrimWals(ImageCut* cut) {
+  std::vector<TrimmedWal> trimmed;
+  for (ImageCut::File& file : cut->files) {
+    if (!std::exchange(file.trim, false)) continue;
+    TrimmedWal wal{file.id, file.data, std::make_shared<ImageFile>(), WalUsage()};
+    if (file.needed_bytes == 0) {
+      wal.data->Append(EmptyWal(file.next_sequence));
+      wal.usage.AddOf(0, BatchHeader{file.next_sequence, 0}, Slice());
+    } else {
+      WalTrimmer trimmer(NameOf(file.id), file.id.number, &cut->column_families);
+      Status s;
+      std::string piece(256 << 10, '\0');
+      std::string out;
+      for (uint64_t offset = 0; s.ok() && offset < file.size;) {
+        const size_t n = file.data->Read(
+            offset, std::min<uint64_t>(piece.size(), file.size - offset), piece.data());
+        s = trimmer.Feed(Slice(piece.data(), n), &out);
+        wal.data->Append(out);
+        out.clear();
+        offset += n;
+      }
+      if (!s.ok()) continue;
+      trimmer.Finish(&out);
+      wal.data->Append(out);
+      wal.usage = trimmer.usage();
+    }
+    file.data = wal.data;
+    file.size = wal.data->size();
+    trimmed.push_back(std::move(wal));
+  }
+  return trimmed;
 }
 
 }  // namespace slipstream

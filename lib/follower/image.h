@@ -14,6 +14,7 @@
 #include "lib/core/manifest_state.h"
 #include "lib/core/messages.h"
 #include "lib/core/prepared_transactions.h"
+#include "lib/core/wal_usage.h"
 #include "lib/follower/image_file.h"
 #include "lib/follower/object_map.h"
 #include "lib/follower/rewritten_log.h"
@@ -27,6 +28,10 @@ struct ImageCut {
     LogFileId id;
     std::shared_ptr<const ImageFile> data;
     uint64_t size = 0;
+    // A WAL most of which a recovery passes over: to be trimmed before it is opened.
+    bool trim = false;
+    uint64_t next_sequence = 0;  // of one that is to be trimmed
+    uint64_t needed_bytes = 0;   // of it
   };
 
   Position position;  // .sequence is the last one that the log files explain
@@ -34,10 +39,21 @@ struct ImageCut {
   uint32_t wal_recovery_mode = 0;
   uint64_t current_manifest = 0;
   std::vector<File> files;
-  std::vector<ManifestState::ColumnFamily> column_families;
+  ManifestColumnFamilies column_families;
   std::shared_ptr<const ObjectMap> objects;
-  uint64_t wal_bytes = 0;
+  uint64_t wal_bytes = 0;  // that are inserted by who opens it
 };
+
+// What is left of a WAL of a cut.
+struct TrimmedWal {
+  LogFileId id;
+  std::shared_ptr<const ImageFile> original;  // as in the cut
+  std::shared_ptr<ImageFile> data;
+  WalUsage usage;
+};
+
+// Trims the WALs of `*cut` that are to be trimmed. One that cannot be is left as it is.
+std::vector<TrimmedWal> TrimWals(ImageCut* cut);
 
 // Threads: thread-compatible; used by the applier alone.
 class Image {
@@ -71,6 +87,8 @@ class Image {
   [[nodiscard]] rocksdb::Status Complete();
 
   ImageCut Cut() const;
+  // Keeps what is left of a WAL in its place, if it is still what was trimmed.
+  void Adopt(TrimmedWal trimmed);
 
   uint64_t epoch() const { return position_.epoch; }
   uint64_t offset() const { return position_.offset; }
@@ -79,7 +97,9 @@ class Image {
   uint64_t last_sequence() const;
   // Ends of the log files, for the leader.
   std::vector<LogFileSize> Sizes() const;
-  uint64_t wal_bytes() const { return wal_bytes_; }
+  // Of WALs, what a recovery from this image would insert into memtables. Costs something only
+  // after the manifest has changed.
+  uint64_t NeededWalBytes();
   // Of memory, prepared transactions included.
   uint64_t bytes() const { return bytes_ + prepared_.bytes(); }
   const PreparedTransactions& prepared() const { return prepared_; }
@@ -87,8 +107,13 @@ class Image {
 
  private:
   struct LogFile {
+    uint64_t size = 0;  // as received
     std::shared_ptr<ImageFile> data;
     std::unique_ptr<LogRecordReader> reader;
+    // A WAL of this epoch.
+    WalUsage usage;
+    // A WAL whose data is what a trim has left, and that cannot be appended to any more.
+    bool trimmed = false;
     // What generations read in its place, if that is not the same.
     RewrittenLog rewritten;
     // A WAL that came with a transfer although RocksDB needs it no more.
@@ -112,6 +137,9 @@ class Image {
   // A record of the manifest, which ends at `end`, was read as `edit`.
   rocksdb::Status RewriteManifest(LogFile* file, const VersionEditSummary& edit,
                                   rocksdb::Slice record, uint64_t end);
+  uint64_t NeededBytesOf(const LogFileId& id, const LogFile& file) const;
+  static ImageCut::File CutManifest(const LogFileId& id, const LogFile& file);
+  ImageCut::File CutWal(const LogFileId& id, const LogFile& file, uint64_t newest_wal) const;
   LogFile* NewFile(const LogFileId& id);
   void Remove(const LogFileId& id);
   const LogFile* CurrentManifest() const;
@@ -138,7 +166,8 @@ class Image {
   // What the leader recovered as prepared, as far as it was not found in the WALs yet.
   std::set<RecoveredTransaction> missing_;
   std::string rewritten_record_;
-  uint64_t wal_bytes_ = 0;
+  uint64_t needed_wal_bytes_ = 0;
+  bool needed_wal_bytes_known_ = true;
   uint64_t bytes_ = 0;
 };
 

@@ -95,6 +95,11 @@ std::string Counted(int from, int to) {
   return text;
 }
 
+std::optional<GenerationBuilder::Built> TakeBuilt(GenerationBuilder* builder) {
+  while (!builder->ready()) std::this_thread::yield();
+  return builder->Take();
+}
+
 TEST_CASE("generation_builder: a generation shows its cut at its sequence number", "[unit]") {
   Source source;
   RequireOk(source.leader.db()->Put({}, "flushed", "1"));
@@ -159,7 +164,7 @@ TEST_CASE("generation_builder: a table that is gone from the storage is an error
   FollowerParts parts(source.storage);
   GenerationBuilder builder(parts.source, [] {});
   builder.Start(source.Cut());
-  auto built = builder.Take(true);
+  auto built = TakeBuilt(&builder);
   REQUIRE(built);
   INFO(built->status.ToString());
   // Either the open or the first read finds out.
@@ -179,14 +184,13 @@ TEST_CASE("generation_builder: it is busy from the start to the take", "[unit]")
   std::latch ready(1);
   GenerationBuilder builder(parts.source, [&] { ready.count_down(); });
   REQUIRE_FALSE(builder.busy());
-  REQUIRE_FALSE(builder.Take(false));
-  REQUIRE_FALSE(builder.Take(true));  // nothing was asked for
+  REQUIRE_FALSE(builder.Take());  // nothing was asked for
   builder.Start(source.Cut());
   REQUIRE(builder.busy());
   ready.wait();
   REQUIRE(builder.ready());
   REQUIRE(builder.busy());
-  auto built = builder.Take(false);
+  auto built = builder.Take();
   REQUIRE(built);
   RequireOk(built->status);
   REQUIRE(built->contents.id == 1);
@@ -196,9 +200,9 @@ TEST_CASE("generation_builder: it is busy from the start to the take", "[unit]")
   // What belonged to the build before is not carried over.
   builder.Start(source.Cut());
   builder.Add(MergeBatch("key", 0));
-  builder.Take(true)->contents.Close();
+  TakeBuilt(&builder)->contents.Close();
   builder.Start(source.Cut());
-  built = builder.Take(true);
+  built = TakeBuilt(&builder);
   REQUIRE(built->contents.id == 3);
   REQUIRE(built->backlog.empty());
   REQUIRE(built->contents.db->GetLatestSequenceNumber() == 0);
@@ -225,7 +229,7 @@ TEST_CASE("generation_builder: what arrives during a build is applied exactly on
       builder.Add(MergeBatch("count", added++));
       if (random() % 8 == 0) std::this_thread::yield();
     }
-    auto built = builder.Take(true);
+    auto built = TakeBuilt(&builder);
     REQUIRE(built);
     RequireOk(built->status);
     const uint64_t waiting = built->backlog.size();
@@ -256,7 +260,7 @@ TEST_CASE("generation_builder: it catches up by itself with what came while it o
   ready.wait();
   // What comes after the build has ended is left to the applier.
   for (int i = kBefore; i < kBefore + 50; ++i) builder.Add(MergeBatch("count", i));
-  auto built = builder.Take(false);
+  auto built = builder.Take();
   REQUIRE(built);
   RequireOk(built->status);
   REQUIRE(built->backlog.size() == 50);
@@ -286,7 +290,7 @@ TEST_CASE("generation_builder: a backlog at its limit makes the applier wait", "
   REQUIRE(kBatches * batch > 2 * kLimit);
   source.storage->SetOpen(true);
   applier.join();
-  auto built = builder.Take(true);
+  auto built = TakeBuilt(&builder);
   REQUIRE(built);
   RequireOk(built->status);
   for (std::string& b : built->backlog) {
@@ -312,7 +316,7 @@ TEST_CASE("generation_builder: a sequence number that no WAL explains is refused
   REQUIRE(s.ToString().find(std::to_string(cut.position.sequence)) != std::string::npos);
 }
 
-TEST_CASE("generation_builder: stopping ends a wait for a build", "[unit]") {
+TEST_CASE("generation_builder: it is stopped in the middle of a build", "[unit]") {
   Source source;
   FollowerParts parts(source.storage);
   for (int i = 0; i < 10; ++i) {
@@ -324,10 +328,42 @@ TEST_CASE("generation_builder: stopping ends a wait for a build", "[unit]") {
     });
     builder.Start(source.Cut());
     start.arrive_and_wait();
-    auto built = builder.Take(true);
-    if (built) built->contents.Close();
     stopper.join();
+    if (auto built = builder.Take()) built->contents.Close();
   }
+}
+
+TEST_CASE("generation_builder: what is discarded is thrown away, and another is built", "[unit]") {
+  Source source;
+  RequireOk(source.leader.db()->Put({}, "key", "value"));
+  RequireOk(source.leader.db()->Flush({}));
+  FollowerParts parts(source.storage);
+  GenerationBuilder builder(parts.source, [] {});
+  source.storage->SetOpen(false);
+  builder.Start(source.Cut());
+  builder.Add(MergeBatch("count", 0));
+  builder.Discard();
+  builder.Add(MergeBatch("count", 1));
+  REQUIRE(builder.backlog_bytes() == 0);
+  source.storage->SetOpen(true);
+  // Somebody who cannot wait builds in between.
+  GenerationBuilder::Built now = builder.BuildNow(source.Cut());
+  RequireOk(now.status);
+  now.contents.Close();
+
+  while (builder.busy()) std::this_thread::yield();
+  REQUIRE_FALSE(builder.Take());
+  builder.Start(source.Cut());
+  auto built = TakeBuilt(&builder);
+  REQUIRE(built);
+  RequireOk(built->status);
+  REQUIRE(built->backlog.empty());
+  built->contents.Close();
+  // One that had ended, too.
+  builder.Start(source.Cut());
+  while (!builder.ready()) std::this_thread::yield();
+  builder.Discard();
+  REQUIRE_FALSE(builder.busy());
 }
 
 }  // namespace
