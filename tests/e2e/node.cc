@@ -17,6 +17,7 @@
 //   flush_one CF
 //   load N BYTES SEED                       N writes of every kind, as fast as can be
 //   start_load BYTES SEED | stop_load       the same in the background, without an end
+//   await_load                              waits until a write of that load fails
 //   position                                -> ok POSITION
 //   wait POSITION TIMEOUT_MS
 //   hash                                    -> ok ENTRIES HASH SEQUENCE
@@ -242,6 +243,10 @@ Status Node::StopLoad() {
 
 Status Node::Load(const std::string& command, std::istringstream* words, std::string*) {
   if (command == "stop_load") return StopLoad();
+  if (command == "await_load") {
+    if (load_.joinable()) load_.join();
+    return load_status_;
+  }
   uint64_t n = 0, bytes = 0, seed = 0;
   if (command == "load") {
     *words >> n >> bytes >> seed;
@@ -327,7 +332,8 @@ Status Node::Obey(const std::string& command, std::istringstream* words, std::st
     *words >> family;
     return db_->Flush(rocksdb::FlushOptions(), Family(family));
   }
-  if (command == "load" || command == "start_load" || command == "stop_load") {
+  if (command == "load" || command == "start_load" || command == "stop_load" ||
+      command == "await_load") {
     return Load(command, words, answer);
   }
   if (command == "snapshot") {

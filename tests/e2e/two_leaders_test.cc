@@ -66,7 +66,7 @@ TEST_CASE("two leaders: one that stalls, is replaced and wakes does no harm", "[
   const std::string refusal = old_leader->Answer("put default a 1");
   CHECK(refusal.starts_with("error Operation aborted"));
   CheckNames(refusal, {"epoch 1", "epoch 2", "reopen", copy});
-  CHECK(old_leader->Answer("stop_load").starts_with("error Operation aborted"));
+  CHECK(old_leader->Answer("await_load").starts_with("error Operation aborted"));
   // What it compacts and would collect now is its own affair.
   const uint64_t deleted = old_leader->Stat("deleted_objects");
   old_leader->Ask("flush");
