@@ -89,6 +89,7 @@ class Router : public StreamRouter {
     if (!endpoints_.emplace(database, std::move(endpoint)).second) {
       return Status::Busy("this server serves database \"" + database + "\" already");
     }
+    began_ = true;
     return Status::OK();
   }
 
@@ -109,8 +110,10 @@ class Router : public StreamRouter {
       auto it = endpoints_.find(hello.database);
       if (stopped_ || it == endpoints_.end()) {
         *status =
-            stopped_
-                ? Status::Aborted("the server is stopping")
+            stopped_ ? Status::Aborted("the server is stopping")
+            : !began_
+                // A server listens before its first leader is open.
+                ? Status::TryAgain("no database is served here yet")
                 : Status::NotFound("no database " + Quoted(hello.database) + " is served here");
         return nullptr;
       }
@@ -163,6 +166,7 @@ class Router : public StreamRouter {
 
   absl::Mutex mutex_;
   SteadyCondVar all_closed_;
+  bool began_ ABSL_GUARDED_BY(mutex_) = false;  // a database was announced
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   int accepting_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, std::shared_ptr<LeaderEndpoint>> endpoints_ ABSL_GUARDED_BY(mutex_);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -243,6 +244,30 @@ TEST_CASE("host: two databases share one server", "[e2e]") {
   RequireOk(MixedLoad(second.db(), second.families, 100, 3).Write(100));
   RequireEqual(second, of_second);
   CHECK(of_second.follower->stats().reconnects == 0);
+}
+
+TEST_CASE("host: a follower waits for the first leader of a server", "[e2e]") {
+  LocalCluster cluster;
+  LeaderOptions options = cluster.leader_options();
+  RequireOk(ReplicationServer::Start(ReplicationServerOptions(), &options.server));
+  FollowerOptions follower_options = cluster.follower_options(options.server->port());
+  follower_options.open_timeout_ms = 300;
+  LocalFollower early;
+  const rocksdb::Status s = Follower::Open(follower_options, LocalCluster::db_options(),
+                                           TestColumnFamilies(), &early.families, &early.follower);
+  CHECK(s.IsTimedOut());
+  CHECK_THAT(s.ToString(), Catch::Contains("no database is served here yet"));
+  follower_options.open_timeout_ms = 60000;
+  std::optional<LocalFollower> follower;
+  std::thread opener([&] { follower.emplace(cluster.StartFollower(follower_options)); });
+  LocalLeader leader = cluster.StartLeader(options, LocalCluster::db_options());
+  opener.join();
+  RequireEqual(leader, *follower);
+  // From then on another name is a mistake.
+  follower_options.database = "other";
+  CHECK(Follower::Open(follower_options, LocalCluster::db_options(), TestColumnFamilies(),
+                       &early.families, &early.follower)
+            .IsNotFound());
 }
 
 TEST_CASE("host: a leader serves from a server that the host built", "[e2e]") {
