@@ -58,6 +58,17 @@ Status CheckLogs(const rocksdb::DBOptions& options) {
   return Status::OK();
 }
 
+Status CheckTransactionRecovery(const rocksdb::DBOptions& options) {
+  if (options.allow_2pc &&
+      options.wal_recovery_mode == rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords) {
+    return Refuse(
+        "wal_recovery_mode", "kSkipAnyCorruptedRecords",
+        "with allow_2pc, which a TransactionDB sets, it recovers transactions from behind "
+        "damage, and followers do not read past that");
+  }
+  return Status::OK();
+}
+
 // What would go past the leader's file system.
 Status CheckFiles(const rocksdb::DBOptions& options) {
   if (options.allow_mmap_writes) {
@@ -84,6 +95,7 @@ Status CheckFiles(const rocksdb::DBOptions& options) {
 Status CheckReplicable(const rocksdb::DBOptions& options, const std::string& path,
                        const std::vector<rocksdb::ColumnFamilyDescriptor>& column_families) {
   Status s = CheckLogs(options);
+  if (s.ok()) s = CheckTransactionRecovery(options);
   if (s.ok()) s = CheckFiles(options);
   if (s.ok()) s = CheckPaths("db_paths", options.db_paths, path);
   for (const rocksdb::ColumnFamilyDescriptor& cf : column_families) {
@@ -129,6 +141,9 @@ Status CheckMemoryWal(const rocksdb::DBOptions& options) {
 }
 
 Status CheckReplicable(rocksdb::DB* db) {
+  // A TransactionDB has set allow_2pc.
+  Status s = CheckTransactionRecovery(db->GetDBOptions());
+  if (!s.ok()) return s;
   auto* transactions = dynamic_cast<rocksdb::TransactionDB*>(db);
   while (transactions == nullptr) {
     auto* stacked = dynamic_cast<rocksdb::StackableDB*>(db);

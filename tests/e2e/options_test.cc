@@ -315,6 +315,12 @@ TEST_CASE("options: what cannot be replicated is refused with the option and the
       {OfDB("allow_mmap_writes", [](DB* o) { o->allow_mmap_writes = true; }), {}},
       {OfDB("allow_mmap_reads", [](DB* o) { o->allow_mmap_reads = true; }), {"mapped"}},
       {OfDB("wal_filter", [](DB* o) { o->wal_filter = &filter; }), {filter.Name()}},
+      {OfDB("wal_recovery_mode",
+            [](DB* o) {
+              o->wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+              o->allow_2pc = true;
+            }),
+       {"allow_2pc", "behind damage"}},
       {OfDB("best_efforts_recovery", [](DB* o) { o->best_efforts_recovery = true; }), {}},
       {OfDB("sst_file_manager",
             [](DB* o) {

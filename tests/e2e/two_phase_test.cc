@@ -394,26 +394,45 @@ TEST_CASE("two_phase: a column family is created and dropped between prepare and
   delete dropped;
 }
 
+namespace {
+
+// What a leader says that is to serve a TransactionDB which was opened like this.
+rocksdb::Status ServeTransactionDB(rocksdb::DBOptions options,
+                                   const rocksdb::TransactionDBOptions& transaction_options) {
+  LocalCluster cluster;
+  std::unique_ptr<Leader> leader;
+  RequireOk(Leader::Create(cluster.leader_options(), cluster.leader_path(), &leader));
+  RequireOk(leader->Prepare(&options, TestColumnFamilies()));
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  TransactionDB* opened = nullptr;
+  RequireOk(TransactionDB::Open(options, transaction_options, cluster.leader_path(),
+                                TestColumnFamilies(), &families, &opened));
+  const std::unique_ptr<TransactionDB> db(opened);
+  const rocksdb::Status s = leader->Serve(db.get(), families);
+  for (rocksdb::ColumnFamilyHandle* family : families) delete family;
+  return s;
+}
+
+}  // namespace
+
 TEST_CASE("two_phase: other write policies are refused by name", "[e2e]") {
   for (const auto policy :
        {rocksdb::TxnDBWritePolicy::WRITE_PREPARED, rocksdb::TxnDBWritePolicy::WRITE_UNPREPARED}) {
-    LocalCluster cluster;
-    std::unique_ptr<Leader> leader;
-    RequireOk(Leader::Create(cluster.leader_options(), cluster.leader_path(), &leader));
-    rocksdb::DBOptions options = LocalCluster::db_options();
-    RequireOk(leader->Prepare(&options, TestColumnFamilies()));
-    rocksdb::TransactionDBOptions transaction_options;
-    transaction_options.write_policy = policy;
-    std::vector<rocksdb::ColumnFamilyHandle*> families;
-    TransactionDB* opened = nullptr;
-    RequireOk(TransactionDB::Open(options, transaction_options, cluster.leader_path(),
-                                  TestColumnFamilies(), &families, &opened));
-    const std::unique_ptr<TransactionDB> db(opened);
-    const rocksdb::Status s = leader->Serve(db.get(), families);
+    rocksdb::TransactionDBOptions options;
+    options.write_policy = policy;
+    const rocksdb::Status s = ServeTransactionDB(LocalCluster::db_options(), options);
     CHECK(s.IsInvalidArgument());
     CHECK_THAT(s.ToString(), Catch::Contains("write_policy") && Catch::Contains("WRITE_COMMITTED"));
-    for (rocksdb::ColumnFamilyHandle* family : families) delete family;
   }
+}
+
+TEST_CASE("two_phase: a recovery that reads on behind damage is refused by name", "[e2e]") {
+  rocksdb::DBOptions options = LocalCluster::db_options();
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+  const rocksdb::Status s = ServeTransactionDB(options, rocksdb::TransactionDBOptions());
+  CHECK(s.IsInvalidArgument());
+  CHECK_THAT(s.ToString(), Catch::Contains("wal_recovery_mode = kSkipAnyCorruptedRecords") &&
+                               Catch::Contains("allow_2pc"));
 }
 
 namespace {
