@@ -52,7 +52,8 @@ struct LeaderOptions {
   // kMemoryOnly is for hosts that can write again what is lost, from an upstream log: no WAL file
   // is written, a sync of the WAL does nothing, and after a crash the database holds what was
   // flushed; followers go back to that with the leader. With several column families set
-  // DBOptions::atomic_flush, or each stands at its own last flush. An orderly close flushes, unless
+  // DBOptions::atomic_flush, or each stands at its own last flush; and name all of them where Flush
+  // is called, which takes no others even then. An orderly close flushes, unless
   // DBOptions::avoid_flush_during_shutdown says otherwise. Memory: what is not flushed yet; bound
   // it with DBOptions::max_total_wal_size. WAL files that are there from kLocalDisk are recovered.
   // Refuses avoid_flush_during_recovery, track_and_verify_wals_in_manifest, WAL_ttl_seconds and

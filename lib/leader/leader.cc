@@ -91,6 +91,8 @@ class LeaderImpl : public Leader {
   Status PrepareFor(DBOptions* db_options,
                     const std::vector<ColumnFamilyDescriptor>& column_families,
                     bool may_have_transactions);
+  // Records where the epoch of this opening begins.
+  Status BeginEpoch(rocksdb::DB* db, uint64_t recovered);
   // Takes over the database, to be closed with the leader.
   void Own(std::unique_ptr<rocksdb::DB> db) { owned_db_ = std::move(db); }
 
@@ -296,7 +298,7 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   }
   welcome.newest_recovered_wal = log_->newest_recovered_wal();
   s = CheckObjects(db);
-  if (s.ok()) s = catalog_->AddEpoch({log_->epoch(), welcome.recovered_sequence});
+  if (s.ok()) s = BeginEpoch(db, welcome.recovered_sequence);
   if (s.ok()) s = lineage_->Record(log_->epoch(), welcome.db_identity);
   if (!s.ok()) return s;
   welcome.epoch = log_->epoch();
@@ -346,6 +348,18 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   reclaimer_->Start(options_.follower_lease_ms);
   fence_->Start(FenceInterval(options_.follower_lease_ms),
                 [this](const Status& why) { OnFenced(why); });
+  return s;
+}
+
+Status LeaderImpl::BeginEpoch(rocksdb::DB* db, uint64_t recovered) {
+  // Where the WALs were in memory they are gone, and each column family stands at its own last
+  // flush: the newest of these says nothing of what the others had.
+  const uint64_t kept = std::min(recovered, catalog_->kept().value_or(recovered));
+  Status s = catalog_->AddEpoch({log_->epoch(), kept});
+  if (!s.ok() || memory_wals_ == nullptr) return s.ok() ? catalog_->ForgetKept() : s;
+  memory_wals_->SetDatabase(db->GetRootDB());
+  // What is recovered is flushed before an open returns.
+  catalog_->NoteKept(recovered);
   return s;
 }
 

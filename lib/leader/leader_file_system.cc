@@ -453,6 +453,7 @@ IOStatus LeaderFileSystem::DeleteFile(const std::string& path, const IOOptions& 
   if (InMemory(name)) {
     parts_.memory_wals->Remove(name.number);
     parts_.log->RemoveFile(LogId(name));
+    if (const uint64_t kept = parts_.memory_wals->kept(); kept != 0) parts_.catalog->NoteKept(kept);
     return IOStatus::OK();
   }
   IOStatus s = target()->DeleteFile(path, options, dbg);

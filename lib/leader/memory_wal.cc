@@ -4,6 +4,9 @@
 #include <cstring>
 #include <utility>
 
+#include "lib/core/coding.h"
+#include "lib/core/log_format.h"
+
 namespace slipstream {
 namespace {
 
@@ -111,6 +114,22 @@ size_t MemoryWal::Read(uint64_t offset, size_t n, char* out) const {
   return done;
 }
 
+uint64_t MemoryWal::FirstSequence() const {
+  // Of a physical record: 4 bytes of checksum, 2 of length, 1 of type; then the batch, which begins
+  // with its sequence number. Types other than the beginning of a batch are about the file itself.
+  constexpr uint64_t kTypeAt = kLogHeaderBytes - 1;
+  constexpr char kFull = 1, kFirst = 2;
+  char bytes[kLogHeaderBytes + sizeof(uint64_t)];
+  for (uint64_t offset = 0; Read(offset, sizeof(bytes), bytes) == sizeof(bytes);) {
+    if (bytes[kTypeAt] == kFull || bytes[kTypeAt] == kFirst) {
+      return DecodeFixed64(bytes + kLogHeaderBytes);
+    }
+    offset += kLogHeaderBytes + static_cast<uint8_t>(bytes[4]) +
+              (static_cast<uint64_t>(static_cast<uint8_t>(bytes[5])) << 8);
+  }
+  return 0;
+}
+
 uint64_t MemoryWal::capacity() const {
   absl::MutexLock lock(&mutex_);
   return blocks_.size() * kBlockBytes;
@@ -156,6 +175,18 @@ std::vector<uint64_t> MemoryWals::Numbers() const {
   absl::MutexLock lock(&mutex_);
   for (const auto& [number, wal] : wals_) numbers.push_back(number);
   return numbers;
+}
+
+uint64_t MemoryWals::kept() const {
+  // Read before the WALs: a write is in one of them before it has its number.
+  const rocksdb::DB* root = root_.load(std::memory_order_acquire);
+  if (root == nullptr) return 0;
+  const uint64_t latest = root->GetLatestSequenceNumber();
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [number, wal] : wals_) {
+    if (const uint64_t first = wal->FirstSequence(); first != 0) return first - 1;
+  }
+  return latest;
 }
 
 uint64_t MemoryWals::bytes() const {

@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "rocksdb/db.h"
 #include "rocksdb/file_system.h"
 
 namespace slipstream {
@@ -21,6 +22,8 @@ class MemoryWal {
   void Append(rocksdb::Slice bytes);
   // Copies up to n bytes at `offset`. Returns how many there were.
   size_t Read(uint64_t offset, size_t n, char* out) const;
+  // The sequence number of its first write; 0 if there is none yet.
+  uint64_t FirstSequence() const;
   uint64_t size() const { return size_.load(std::memory_order_acquire); }
   // Of memory taken.
   uint64_t capacity() const;
@@ -47,12 +50,18 @@ class MemoryWals {
   // False if there is none.
   bool Remove(uint64_t number);
   std::vector<uint64_t> Numbers() const;
+  // The database is open. Lifetime: used until its last WAL is removed. root: DB::GetRootDB().
+  void SetDatabase(const rocksdb::DB* root) { root_.store(root, std::memory_order_release); }
+  // Up to which sequence number nothing depends on them any more: what is before the oldest of them
+  // is flushed in all column families. 0 if that is not known, as before SetDatabase.
+  uint64_t kept() const;
   // Memory of all of them.
   uint64_t bytes() const;
 
  private:
   std::shared_ptr<MemoryWal> Get(uint64_t number) const;
 
+  std::atomic<const rocksdb::DB*> root_{nullptr};
   mutable absl::Mutex mutex_;
   std::map<uint64_t, std::shared_ptr<MemoryWal>> wals_ ABSL_GUARDED_BY(mutex_);
 };

@@ -22,6 +22,8 @@ enum class Op : uint8_t {
   kCommit = 4,
   kRemove = 5,
   kDeleted = 6,
+  kKept = 7,  // a sequence number
+  kNotKept = 8,
 };
 
 std::string Record(Op op, std::initializer_list<uint64_t> fields) {
@@ -134,6 +136,12 @@ Status ObjectCatalog::Replay(Slice record) {
     case Op::kEpoch:
       epochs_.push_back({f[0], f[1]});
       return Status::OK();
+    case Op::kKept:
+      kept_ = f[0];
+      return Status::OK();
+    case Op::kNotKept:
+      kept_.reset();
+      return Status::OK();
     case Op::kCreate:
       CreateLocked({static_cast<FrameFile>(f[0]), f[1], f[2], 0});
       return Status::OK();
@@ -175,6 +183,7 @@ Status ObjectCatalog::Rewrite() {
   for (const EpochStart& e : epochs_) {
     if (s.ok()) s = journal->Add(Record(Op::kEpoch, {e.epoch, e.sequence}), false);
   }
+  if (s.ok() && kept_) s = journal->Add(Record(Op::kKept, {*kept_}), false);
   for (const auto& [key, removed] : removed_) {
     const ObjectInfo& o = removed.object;
     if (s.ok()) s = journal->Add(CreateRecord(o), false);
@@ -277,6 +286,27 @@ Status ObjectCatalog::AddEpoch(const EpochStart& start) {
   Status s = Write(Record(Op::kEpoch, {start.epoch, start.sequence}), true);
   if (s.ok()) epochs_.push_back(start);
   return s;
+}
+
+void ObjectCatalog::NoteKept(uint64_t sequence) {
+  absl::MutexLock lock(&mutex_);
+  if (kept_ && sequence <= *kept_) return;
+  // It is set either way: where the record failed, the journal is written anew by the next one.
+  Write(Record(Op::kKept, {sequence}), false).PermitUncheckedError();
+  kept_ = sequence;
+}
+
+Status ObjectCatalog::ForgetKept() {
+  absl::MutexLock lock(&mutex_);
+  if (!kept_) return Status::OK();
+  Status s = Write(Record(Op::kNotKept, {}), false);
+  if (s.ok()) kept_.reset();
+  return s;
+}
+
+std::optional<uint64_t> ObjectCatalog::kept() const {
+  absl::MutexLock lock(&mutex_);
+  return kept_;
 }
 
 std::optional<ObjectInfo> ObjectCatalog::Find(uint64_t number) const {

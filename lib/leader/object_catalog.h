@@ -51,6 +51,15 @@ class ObjectCatalog {
   // An opening of the database began at `start`.
   [[nodiscard]] rocksdb::Status AddEpoch(const EpochStart& start);
 
+  // Of a database whose WALs are in memory alone: everything up to `sequence` is in objects. Only
+  // goes up. A record that cannot be written is made good by the next one: until then less is
+  // known to be kept.
+  void NoteKept(uint64_t sequence);
+  // The WALs are on disk from here on.
+  [[nodiscard]] rocksdb::Status ForgetKept();
+  // What NoteKept last said in this opening or an earlier one; empty if the WALs were on disk.
+  std::optional<uint64_t> kept() const;
+
   std::optional<ObjectInfo> Find(uint64_t number) const;
   // Those that exist for RocksDB; one being written has size 0.
   std::vector<ObjectInfo> Objects() const;
@@ -88,6 +97,7 @@ class ObjectCatalog {
   std::map<std::pair<uint64_t, uint64_t>, Removed> removed_ ABSL_GUARDED_BY(mutex_);
   uint64_t pinned_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<EpochStart> epochs_ ABSL_GUARDED_BY(mutex_);
+  std::optional<uint64_t> kept_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace slipstream

@@ -1,5 +1,6 @@
 // A leader whose WAL is in memory alone.
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -122,6 +123,52 @@ TEST_CASE("memory WAL: after a crash what was flushed is there and followers go 
     // Counted a moment after reads show it.
     const auto resets = static_cast<uint64_t>(round) + 1;
     CHECK(Eventually([&] { return follower->Stat("history_resets") == resets; }));
+  }
+}
+
+TEST_CASE("memory WAL: what one column family lost is taken back, though another kept more",
+          "[e2e]") {
+  LocalCluster cluster;
+  rocksdb::DBOptions db_options = LocalCluster::db_options();
+  db_options.avoid_flush_during_shutdown = true;  // as after a crash
+  ReplicationServerOptions listen;
+  std::shared_ptr<ReplicationServer> server;
+  RequireOk(ReplicationServer::Start(listen, &server));
+  LeaderOptions options = MemoryOptions(cluster);
+  options.server = server;
+  auto leader = std::make_unique<LocalLeader>(cluster.StartLeader(options, db_options));
+  std::vector<HistoryReset> resets;
+  FollowerOptions follower_options = cluster.follower_options(server->port());
+  follower_options.on_history_reset = [&](const HistoryReset& reset) { resets.push_back(reset); };
+  LocalFollower follower = cluster.StartFollower(follower_options);
+
+  RequireOk(leader->db()->Put(WriteOptions(), "kept", "1"));
+  leader->Flush();
+  const uint64_t kept = leader->db()->GetLatestSequenceNumber();
+  const bool lose = GENERATE(true, false);
+  if (lose) RequireOk(leader->db()->Put(WriteOptions(), "lost", "1"));
+  RequireOk(leader->db()->Put(WriteOptions(), leader->families[1], "kept too", "1"));
+  RequireOk(leader->db()->Flush(rocksdb::FlushOptions(), leader->families[1]));
+  const uint64_t newest = leader->db()->GetLatestSequenceNumber();
+  const Position shown = leader->leader->position();
+  RequireOk(follower.follower->WaitFor(shown, kPatienceUs));
+
+  leader.reset();
+  leader = std::make_unique<LocalLeader>(cluster.StartLeader(options, db_options));
+  // The column family that was flushed last stands where all did.
+  CHECK(leader->db()->GetLatestSequenceNumber() == newest);
+  RequireEqual(*leader, follower);
+  CHECK(follower.Get(0, "kept") == "1");
+  CHECK(follower.Get(0, "lost") == "(not found)");
+  const Status s = follower.follower->WaitFor(shown, 0);
+  INFO(s.ToString());
+  CHECK(s.IsAborted() == lose);
+  CHECK(s.ok() != lose);
+  CHECK(follower.follower->stats().history_resets == (lose ? 1 : 0));
+  REQUIRE(resets.size() == (lose ? 1 : 0));
+  if (lose) {
+    CHECK(resets[0].shown.sequence == newest);
+    CHECK(resets[0].resumed.sequence == kept);
   }
 }
 
