@@ -47,6 +47,10 @@ Status CheckLogs(const rocksdb::DBOptions& options) {
     return Refuse("two_write_queues", "true",
                   "its sequence numbers do not follow from the order of the WAL");
   }
+  if (options.unordered_write && options.manual_wal_flush) {
+    return Refuse("unordered_write", "true",
+                  "with manual_wal_flush, RocksDB's first write waits for a lock that it holds");
+  }
   if (options.wal_filter != nullptr) {
     return Refuse("wal_filter", options.wal_filter->Name(),
                   "what it drops or changes at a recovery, followers would still show");

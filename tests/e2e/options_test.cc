@@ -312,6 +312,8 @@ TEST_CASE("options: what cannot be replicated is refused with the option and the
       {OfDB("recycle_log_file_num", [](DB* o) { o->recycle_log_file_num = 3; }), {"= 3"}},
       {OfDB("wal_compression", [](DB* o) { o->wal_compression = rocksdb::kZSTD; }), {}},
       {OfDB("two_write_queues", [](DB* o) { o->two_write_queues = true; }), {"sequence"}},
+      {OfDB("unordered_write", [](DB* o) { o->unordered_write = o->manual_wal_flush = true; }),
+       {"manual_wal_flush"}},
       {OfDB("allow_mmap_writes", [](DB* o) { o->allow_mmap_writes = true; }), {}},
       {OfDB("allow_mmap_reads", [](DB* o) { o->allow_mmap_reads = true; }), {"mapped"}},
       {OfDB("wal_filter", [](DB* o) { o->wal_filter = &filter; }), {filter.Name()}},
