@@ -49,7 +49,7 @@ Status ChildProcess::Start(const std::string& name, const json& settings,
     close(to_child[1]);
     return SystemError("pipe");
   }
-  std::string program = "bench_replication";
+  std::string program = "bench";
   std::string option = kChildArgument;
   std::string value =
       json{{"read_fd", to_child[0]}, {"write_fd", from_child[1]}, {"settings", settings}}.dump();
@@ -75,6 +75,17 @@ Status ChildProcess::Start(const std::string& name, const json& settings,
   out->reset(new ChildProcess(name, pid, from_child[0], to_child[1]));
   return Status::OK();
 }
+
+void ChildProcess::Stop() {
+  kill(pid_, SIGSTOP);
+  // It has stopped once it says so to its parent.
+  siginfo_t info{};
+  while (waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WEXITED | WNOWAIT) < 0 &&
+         errno == EINTR) {
+  }
+}
+
+void ChildProcess::Continue() { kill(pid_, SIGCONT); }
 
 ChildProcess::~ChildProcess() {
   if (reaped_) return;

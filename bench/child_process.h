@@ -48,6 +48,10 @@ class ChildProcess {
   // Returns Aborted, saying how, if the child is dead.
   [[nodiscard]] rocksdb::Status CheckAlive();
 
+  // SIGSTOP, until it has stopped; and SIGCONT.
+  void Stop();
+  void Continue();
+
   // Tells the child to end and waits until it has, without an error of its own.
   [[nodiscard]] rocksdb::Status Quit(uint64_t timeout_ms);
 

@@ -39,11 +39,16 @@ json MachineOfThisRun() {
           {"load_average_1_min", load[0]}};
 }
 
+bool RocksDbIsDebians() { return SLIPSTREAM_BENCH_ROCKSDB[0] == '\0'; }
+
 json VersionsOfThisRun() {
-  return {
-      {"slipstream", SLIPSTREAM_BENCH_VERSION},        {"git_commit", SLIPSTREAM_BENCH_COMMIT},
-      {"rocksdb", rocksdb::GetRocksVersionAsString()}, {"grpc", SLIPSTREAM_BENCH_GRPC},
-      {"compiler", SLIPSTREAM_BENCH_COMPILER},         {"build_type", SLIPSTREAM_BENCH_BUILD_TYPE}};
+  return {{"slipstream", SLIPSTREAM_BENCH_VERSION},
+          {"git_commit", SLIPSTREAM_BENCH_COMMIT},
+          {"rocksdb", rocksdb::GetRocksVersionAsString()},
+          {"rocksdb_build", RocksDbIsDebians() ? "Debian" : "release"},
+          {"grpc", SLIPSTREAM_BENCH_GRPC},
+          {"compiler", SLIPSTREAM_BENCH_COMPILER},
+          {"build_type", SLIPSTREAM_BENCH_BUILD_TYPE}};
 }
 
 std::string DescribeThisRun() {
@@ -52,7 +57,8 @@ std::string DescribeThisRun() {
   std::ostringstream line;
   line << machine["cpu"].get<std::string>() << ", " << machine["cores"] << " cores, load "
        << machine["load_average_1_min"] << "; RocksDB " << versions["rocksdb"].get<std::string>()
-       << ", " << versions["compiler"].get<std::string>() << ", "
+       << (RocksDbIsDebians() ? " of the system" : " (release build)") << ", "
+       << versions["compiler"].get<std::string>() << ", "
        << versions["build_type"].get<std::string>();
   return line.str();
 }

@@ -10,6 +10,10 @@ namespace slipstream::bench {
 nlohmann::json MachineOfThisRun();
 nlohmann::json VersionsOfThisRun();
 
+// Which RocksDB: Debian's, which has assertions on, or a release build that CMake was pointed at
+// with SLIPSTREAM_ROCKSDB_ROOT.
+bool RocksDbIsDebians();
+
 // Both in one line for people.
 std::string DescribeThisRun();
 

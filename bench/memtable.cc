@@ -1,183 +1,124 @@
 // bench_memtable: the replay memtable against RocksDB's skip list, side by side in one process.
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
+#include <map>
 #include <string>
-#include <system_error>
-#include <utility>
 #include <vector>
 
-#include "bench/machine.h"
-#include "bench/memtable_report.h"
+#include "bench/benchmark.h"
+#include "bench/child_process.h"
 #include "bench/memtable_round.h"
 
 namespace slipstream::bench {
 namespace {
 
-namespace fs = std::filesystem;
-using rocksdb::Status;
-
-constexpr int kExitFailure = 1;
-constexpr int kExitUsage = 2;
-
 constexpr char kAbout[] =
     "Measures the replay memtable against RocksDB's skip list. Each round runs both, in changing\n"
-    "order, in this process: databases whose memtable is never flushed, and leaders without\n"
-    "followers.\n";
+    "order, in this process: databases whose memtable is never flushed, then leaders without\n"
+    "followers and plain RocksDB, which flush and compact.\n";
 
 constexpr char kMethod[] =
     "insert  DB::Write without WAL, allow_concurrent_memtable_write = false\n"
     "leader  Write on a Leader's database, WAL on, not synced; the side with the skip list keeps\n"
-    "        RocksDB's default, which inserts concurrently\n"
+    "        RocksDB's default, which inserts concurrently. plain: the same without Slipstream.\n"
     "CPU     of the thread that does it; wall: from the first writer's start to the last one's "
     "end\n"
     "ratio   replay memtable / skip list, both of one round; the table has the medians over the\n"
     "        rounds, with the ranges. Below 1 the replay memtable costs less.\n";
 
-struct Options {
-  MemtableSettings settings;
-  uint64_t rounds = 5;
-  bool quick = false;
-  std::string only;
-  std::string json_file = "bench_memtable.json";
-};
+MemtableSettings settings;
+std::string only;
 
-void Describe(CLI::App* app, Options* o) {
-  MemtableSettings& settings = o->settings;
-  const auto range = [](uint64_t low, uint64_t high) {
-    return CLI::Range(low, high).description(std::to_string(low) + " to " + std::to_string(high));
+std::string Key(Memtable side, const std::string& measure) {
+  return std::string(NameOf(side)) + ", " + measure;
+}
+
+void Round(Session* session) {
+  settings.memtable = only != "leader";
+  settings.leader = only != "memtable";
+  MemtableSettings now = settings;
+  now.seed = session->seed();
+  session->Alternate(2, [&](size_t i) {
+    const Memtable side = kMemtables[i];
+    MemtableResult result;
+    OrThrow(RunMemtableRound(
+        now, side,
+        session->directory() + "/round" + std::to_string(session->round()) + "-" +
+            std::to_string(i),
+        [&](const std::string& what) {
+          session->Progress(std::string(NameOf(side)) + "  " + what);
+          if (Interrupted()) throw Interruption();
+        },
+        &result));
+    for (const auto& [measure, value] : result) {
+      session->figures().Set(Key(side, measure), value);
+    }
+  });
+}
+
+void MakeReport(Session* session) {
+  const Figures& figures = session->figures();
+  Report& report = session->report();
+  const auto ratio = [&](const std::string& measure) {
+    return figures.Ratio(Key(Memtable::kReplay, measure), Key(Memtable::kSkipList, measure));
   };
+  Table table{"Replay memtable against skip list",
+              {{"", "", "skip list", "replay memtable", "ratio (range)"}}};
+  for (const MemtableMeasure& m : MeasuresOf(settings)) {
+    table.rows.push_back(
+        {m.text, m.unit, ToText(figures.Of(Key(Memtable::kSkipList, m.name)), m.decimals),
+         ToText(figures.Of(Key(Memtable::kReplay, m.name)), m.decimals), ToText(ratio(m.name), 2)});
+  }
+  report.tables.push_back(std::move(table));
+
+  const auto add = [&](const std::string& what, const Spread& figure, bool at_most, double to) {
+    report.AddTarget(
+        {.what = what, .figure = figure, .at_most = at_most, .debian = to, .release = to});
+  };
+  // Of wall times a key, so that the plain one is above.
+  const auto throughput = [&](const std::string& batch) {
+    return figures.Ratio(Key(Memtable::kSkipList, "plain_1_writers_batch_" + batch),
+                         Key(Memtable::kReplay, "leader_1_writers_batch_" + batch));
+  };
+  const std::string put =
+      "leader with replay memtable / plain RocksDB with skip list, throughput, ";
+  add(put + "1 writer, batches of 1", throughput("1"), false, 1.4);
+  add(put + "1 writer, batches of 100", throughput("100"), false, 2.2);
+  const std::string from =
+      " from a memtable of " + std::to_string(settings.keys) + " keys, replay / skip list";
+  add("Get" + from, ratio("get_hit"), true, 0.35);
+  add("Get" + from + ", beside the writer", ratio("get_beside_insert"), true, 0.35);
+  add("100-key scan" + from, ratio("seek_100_next"), true, 0.6);
+  add("100-key scan" + from + ", beside the writer", ratio("scan_beside_insert"), true, 0.6);
+}
+
+void AddOptions(CLI::App* app) {
   app->add_option("--keys", settings.keys, "keys of 16 bytes in the memtable")
-      ->check(range(1, 100'000'000));
+      ->check(Between(1, 100'000'000));
   app->add_option("--value-bytes", settings.value_bytes, "size of a value")
-      ->check(range(1, 1 << 20));
+      ->check(Between(1, 1 << 20));
   app->add_option("--leader-keys", settings.leader_keys, "keys written to each leader")
-      ->check(range(1, 10'000'000));
-  app->add_option("--seed", settings.seed, "of the random keys")->check(range(0, 1'000'000));
+      ->check(Between(1, 10'000'000));
   app->add_flag("--ascending", settings.ascending,
                 "keys in order, with 8 bytes in common, in place of random ones");
-  app->add_option("--rounds", o->rounds, "rounds")->check(range(1, 1000));
-  app->add_option("--only", o->only, "\"memtable\" or \"leader\": leave the other part out")
+  app->add_option("--only", only, "\"memtable\" or \"leader\": leave the other part out")
       ->check(CLI::IsMember({"memtable", "leader"}).description(""));
-  app->add_option("--json", o->json_file, "where all numbers go");
-  app->add_flag("--quick", o->quick, "one round of 20000 keys: does it work at all");
 }
 
-// A directory that goes away with this object.
-class TemporaryDirectory {
- public:
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  Status Create() {
-    std::error_code error;
-    const fs::path parent = fs::temp_directory_path(error);
-    if (error) return Status::IOError("directory for temporary files", error.message());
-    std::string pattern = (parent / "bench_memtable.XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) return Status::IOError(pattern, strerror(errno));
-    path_ = pattern;
-    return Status::OK();
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-void ShowProgress(uint64_t round, uint64_t rounds, Memtable side, const std::string& what) {
-  const std::string line = "round " + std::to_string(round) + " of " + std::to_string(rounds) +
-                           "  " + NameOf(side) + "  " + what;
-  if (isatty(STDERR_FILENO) != 0) {
-    std::cerr << "\r\x1b[K" << line << std::flush;
-  } else {
-    std::cerr << line << "\n";
-  }
-}
-
-Status RunAll(const Options& o, MemtableReport* report) {
-  for (uint64_t round = 1; round <= o.rounds; ++round) {
-    MemtableSettings settings = o.settings;
-    settings.seed += round - 1;
-    MemtableResult results[2];
-    for (int i = 0; i < 2; ++i) {
-      // What the machine does in the course of a round hits each side in turn.
-      const int side = static_cast<int>((round + static_cast<uint64_t>(i)) % 2);
-      TemporaryDirectory directory;
-      Status s = directory.Create();
-      if (!s.ok()) return s;
-      s = RunMemtableRound(
-          settings, kMemtables[side], directory.path(),
-          [&](const std::string& what) { ShowProgress(round, o.rounds, kMemtables[side], what); },
-          &results[side]);
-      if (!s.ok()) return s;
-    }
-    report->skip_list.push_back(std::move(results[0]));
-    report->replay.push_back(std::move(results[1]));
-  }
-  return Status::OK();
-}
-
-int Run(const Options& o, std::vector<std::string> command_line) {
-  // Asked now rather than after minutes of work; what is there stays until then.
-  if (!std::ofstream(o.json_file, std::ios::app)) {
-    std::cerr << "bench_memtable: " << o.json_file << ": " << strerror(errno) << "\n";
-    return kExitFailure;
-  }
-  MemtableReport report;
-  report.settings = o.settings;
-  report.command_line = std::move(command_line);
-  std::cout << DescribeThisRun() << std::endl;
-  const Status s = RunAll(o, &report);
-  if (isatty(STDERR_FILENO) != 0) std::cerr << "\n";
-  if (!s.ok()) {
-    std::cerr << "bench_memtable: " << s.ToString() << "\n";
-    std::error_code ignored;
-    if (fs::file_size(o.json_file, ignored) == 0) fs::remove(o.json_file, ignored);
-    return kExitFailure;
-  }
-  std::cout << "\n";
-  report.PrintTable(std::cout);
-  std::cout << "\n" << kMethod;
-  std::ofstream json_file(o.json_file);
-  json_file << report.ToJson().dump(2) << "\n";
-  json_file.close();
-  if (!json_file) {
-    std::cerr << "bench_memtable: " << o.json_file << ": could not be written\n";
-    return kExitFailure;
-  }
-  std::cout << "\nAll numbers: " << o.json_file << std::endl;
-  return 0;
-}
-
-int Main(int argc, char** argv) {
-  Options o;
-  CLI::App app(kAbout, "bench_memtable");
-  app.footer(kMethod);
-  app.option_defaults()->always_capture_default();
-  Describe(&app, &o);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : kExitUsage;
-  }
-  if (o.quick) {
-    o.rounds = 1;
-    o.settings.keys = 20'000;
-    o.settings.leader_keys = 5'000;
-  }
-  o.settings.memtable = o.only != "leader";
-  o.settings.leader = o.only != "memtable";
-  return Run(o, std::vector<std::string>(argv, argv + argc));
+void MakeQuick() {
+  settings.keys = 20'000;
+  settings.leader_keys = 5'000;
 }
 
 }  // namespace
 }  // namespace slipstream::bench
 
-int main(int argc, char** argv) { return slipstream::bench::Main(argc, argv); }
+int main(int argc, char** argv) {
+  using namespace slipstream::bench;
+  return Main({.name = "memtable",
+               .about = kAbout,
+               .method = kMethod,
+               .options = AddOptions,
+               .quick = MakeQuick,
+               .round = Round,
+               .report = MakeReport},
+              argc, argv);
+}

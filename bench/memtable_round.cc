@@ -29,6 +29,8 @@ std::string LeaderMeasure(int writers, int batch) {
   return "leader_" + std::to_string(writers) + "_writers_batch_" + std::to_string(batch);
 }
 
+std::string PlainMeasure(int batch) { return "plain_1_writers_batch_" + std::to_string(batch); }
+
 uint64_t Mix(uint64_t z) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
@@ -133,8 +135,13 @@ class Round {
   Status ShortScans(rocksdb::DB* db, const Keys& keys);
   Status FullScans(rocksdb::DB* db);
   Status Beside(rocksdb::DB* db, const Keys& keys);
+  Status BesideWriter(rocksdb::DB* db, const Keys& added, const std::string& reads,
+                      const std::function<Status(uint64_t)>& read);
   Status Leaders();
   Status LeaderRun(const Keys& keys, int writers, int batch);
+  Status PlainRun(const Keys& keys, int batch);
+  Status WriteAtOnce(rocksdb::DB* db, const Keys& keys, int writers, int batch,
+                     const std::string& name);
 
   const MemtableSettings& settings_;
   const Memtable memtable_;
@@ -235,9 +242,28 @@ Status Round::FullScans(rocksdb::DB* db) {
 
 // A reader and the writer at the same time.
 Status Round::Beside(rocksdb::DB* db, const Keys& keys) {
+  const uint64_t count = std::max<uint64_t>(keys.size() / 4, 1);
+  rocksdb::PinnableSlice value;
   progress_("Get beside the writer");
-  const Keys added(std::max<uint64_t>(keys.size() / 2, 1), settings_.seed + 2000,
-                   settings_.ascending);
+  Status s = BesideWriter(db, Keys(count, settings_.seed + 2000, settings_.ascending),
+                          "get_beside_insert", [&](uint64_t n) {
+                            value.Reset();
+                            return db->Get({}, db->DefaultColumnFamily(), keys.Random(n), &value);
+                          });
+  if (!s.ok()) return s;
+  progress_("scans beside the writer");
+  return BesideWriter(db, Keys(count, settings_.seed + 2500, settings_.ascending),
+                      "scan_beside_insert", [&](uint64_t n) {
+                        const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator({}));
+                        it->Seek(keys.Random(n));
+                        for (uint64_t i = 0; i < kScanLength && it->Valid(); ++i) it->Next();
+                        return it->status();
+                      });
+}
+
+// reads: name of what a read costs, in microseconds of CPU.
+Status Round::BesideWriter(rocksdb::DB* db, const Keys& added, const std::string& reads,
+                           const std::function<Status(uint64_t)>& read) {
   std::atomic<bool> ended{false};
   Status written;
   double insert_us = 0;
@@ -247,17 +273,14 @@ Status Round::Beside(rocksdb::DB* db, const Keys& keys) {
     insert_us = cpu.Us();
     ended.store(true);
   });
-  rocksdb::PinnableSlice value;
-  uint64_t gets = 0;
+  uint64_t done = 0;
   Status s;
   const CpuPer cpu(1);
-  while (s.ok() && !ended.load(std::memory_order_relaxed)) {
-    value.Reset();
-    s = db->Get({}, db->DefaultColumnFamily(), keys.Random(gets++), &value);
-  }
-  result_["get_beside_insert"] = cpu.Us() / static_cast<double>(gets);
+  while (s.ok() && (done == 0 || !ended.load(std::memory_order_relaxed))) s = read(done++);
+  result_[reads] = cpu.Us() / static_cast<double>(done);
   writer.join();
-  result_["insert_beside_get"] = insert_us;
+  // Of the writer beside Gets, which is the first one.
+  result_.emplace("insert_beside_get", insert_us);
   return s.ok() ? written : s;
 }
 
@@ -269,7 +292,20 @@ Status Round::Leaders() {
       if (s.ok()) s = LeaderRun(keys, writers, batch);
     }
   }
+  for (const int batch : kBatches) {
+    if (s.ok()) s = PlainRun(keys, batch);
+  }
   return s;
+}
+
+rocksdb::Options SteadyOptions() {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  // Small, so that flushes and compactions go on.
+  options.write_buffer_size = 8 << 20;
+  options.max_bytes_for_level_base = 32 << 20;
+  options.avoid_flush_during_shutdown = true;
+  return options;
 }
 
 Status Round::LeaderRun(const Keys& keys, int writers, int batch) {
@@ -283,15 +319,33 @@ Status Round::LeaderRun(const Keys& keys, int writers, int batch) {
   std::error_code error;
   std::filesystem::create_directories(path + "/storage", error);
   Status s = NewDirectoryStorage(path + "/storage", &leader_options.storage);
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  options.write_buffer_size = 4ull << 30;
-  options.arena_block_size = 1 << 20;
-  options.avoid_flush_during_shutdown = true;
   std::unique_ptr<Leader> leader;
-  if (s.ok()) s = Leader::Open(leader_options, options, path + "/db", &leader);
+  if (s.ok()) s = Leader::Open(leader_options, SteadyOptions(), path + "/db", &leader);
   if (!s.ok()) return s;
+  s = WriteAtOnce(leader->db(), keys, writers, batch, name);
+  const Status closed = leader->Close();
+  std::filesystem::remove_all(path, error);
+  return s.ok() ? closed : s;
+}
 
+Status Round::PlainRun(const Keys& keys, int batch) {
+  const std::string name = PlainMeasure(batch);
+  progress_(name);
+  const std::string path = directory_ + "/" + name;
+  rocksdb::Options options = SteadyOptions();
+  Status s;
+  if (memtable_ == Memtable::kReplay) {
+    options.allow_concurrent_memtable_write = false;
+    s = UseReplayMemTable(&options);
+  }
+  rocksdb::DB* opened = nullptr;
+  if (s.ok()) s = rocksdb::DB::Open(options, path, &opened);
+  const std::unique_ptr<rocksdb::DB> db(opened);
+  return s.ok() ? WriteAtOnce(db.get(), keys, 1, batch, name) : s;
+}
+
+Status Round::WriteAtOnce(rocksdb::DB* db, const Keys& keys, int writers, int batch,
+                          const std::string& name) {
   std::vector<Status> statuses(static_cast<size_t>(writers));
   std::vector<std::thread> threads;
   const uint64_t begin_ns = NowNs();
@@ -299,17 +353,15 @@ Status Round::LeaderRun(const Keys& keys, int writers, int batch) {
     const uint64_t begin = keys.size() * w / statuses.size();
     const uint64_t end = keys.size() * (w + 1) / statuses.size();
     threads.emplace_back([&, w, begin, end] {
-      statuses[w] =
-          Write(leader->db(), true, keys, begin, end, static_cast<uint64_t>(batch), value_);
+      statuses[w] = Write(db, true, keys, begin, end, static_cast<uint64_t>(batch), value_);
     });
   }
   for (std::thread& t : threads) t.join();
   result_[name] = static_cast<double>(NowNs() - begin_ns) / 1000 / static_cast<double>(keys.size());
   for (const Status& status : statuses) {
-    if (s.ok()) s = status;
+    if (!status.ok()) return status;
   }
-  const Status closed = leader->Close();
-  return s.ok() ? closed : s;
+  return Status::OK();
 }
 
 }  // namespace
@@ -333,6 +385,7 @@ std::vector<MemtableMeasure> MeasuresOf(const MemtableSettings& settings) {
         {"scan_backward", "full scan backwards", "CPU ns a key", 0},
         {"insert_beside_get", "insert, batches of 100, beside a reader", "CPU us a key", 2},
         {"get_beside_insert", "Get beside that writer", "CPU us", 2},
+        {"scan_beside_insert", "Seek and 100 Next beside a writer", "CPU us", 1},
     };
   }
   if (!settings.leader) return all;
@@ -344,6 +397,10 @@ std::vector<MemtableMeasure> MeasuresOf(const MemtableSettings& settings) {
                          std::to_string(batch),
                      "wall us a key", 2});
     }
+  }
+  for (const int batch : kBatches) {
+    all.push_back({PlainMeasure(batch), "plain, 1 writer, batches of " + std::to_string(batch),
+                   "wall us a key", 2});
   }
   return all;
 }

@@ -16,9 +16,9 @@ constexpr Memtable kMemtables[] = {Memtable::kSkipList, Memtable::kReplay};
 const char* NameOf(Memtable memtable);
 
 struct MemtableSettings {
-  uint64_t keys = 800'000;
+  uint64_t keys = 1'000'000;
   uint64_t value_bytes = 100;
-  uint64_t leader_keys = 400'000;
+  uint64_t leader_keys = 300'000;
   uint64_t seed = 1;
   bool ascending = false;
   bool memtable = true;

@@ -7,6 +7,12 @@ namespace slipstream::bench {
 
 using nlohmann::json;
 
+double PercentileUs(const std::vector<uint64_t>& sorted_ns, double fraction) {
+  if (sorted_ns.empty()) return 0;
+  const auto last = static_cast<double>(sorted_ns.size() - 1);
+  return static_cast<double>(sorted_ns[static_cast<size_t>(last * fraction + 0.5)]) / 1000;
+}
+
 Spread SpreadOf(std::vector<double> values) {
   Spread spread;
   spread.count = values.size();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
@@ -16,6 +17,9 @@ struct Spread {
   double min = 0;
   double max = 0;
 };
+
+// The value below which `fraction` of the sorted values lie, in microseconds; 0 if there are none.
+double PercentileUs(const std::vector<uint64_t>& sorted_ns, double fraction);
 
 Spread SpreadOf(std::vector<double> values);
 nlohmann::json ToJson(const Spread& s);
