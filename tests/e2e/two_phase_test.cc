@@ -49,7 +49,6 @@ struct TwoFollowers {
   LocalFollower lazy;
 };
 
-// The newest WAL in a leader's directory.
 std::filesystem::path NewestWal(const std::string& directory) {
   std::filesystem::path newest;
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
@@ -72,7 +71,6 @@ void FlipByte(const std::filesystem::path& file, uint64_t offset) {
   REQUIRE(stream.good());
 }
 
-// A follower that begins now shows the same.
 void RequireLateEqual(const LocalCluster& cluster, TransactionalLeader* leader) {
   leader->RequireEqual(StartFollower(cluster, leader));
 }
@@ -553,7 +551,6 @@ TEST_CASE("two_phase: a leader killed with prepared transactions recovers them",
   CHECK(follower->Ask("get reverse a") == "1");
   CHECK(follower->Answer("get default b").starts_with("error NotFound"));
   CHECK(follower->Ask("get default c") == "1");
-  // Nor are they gone with the next crash.
   leader->Kill();
   leader = cluster.StartLeader(port, transactions);
   RequireEqual(leader.get(), follower.get());
