@@ -67,9 +67,9 @@ struct FollowerOptions {
   // took at most a hundredth of the time since. Default: 32 MiB. Range: 64 KiB and more.
   uint64_t rebuild_flushed_bytes = 32ull << 20;
 
-  // A new generation is also built this long after the leader flushed or compacted, in milliseconds,
-  // so that removed files can leave the storage; later if it could not be afforded before.
-  // Default: 5000. Range: 1 and more.
+  // A new generation is also built this long after the leader flushed or compacted, in
+  // milliseconds, so that removed files can leave the storage; later if it could not be afforded
+  // before. Default: 5000. Range: 1 and more.
   uint64_t rebuild_interval_ms = 5000;
 
   // Confirmations are sent to the leader at most this often, in microseconds.

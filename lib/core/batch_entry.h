@@ -25,10 +25,10 @@ enum class BatchEntryKind {
 
 struct BatchEntry {
   BatchEntryKind kind = BatchEntryKind::kComment;
-  uint32_t column_family = 0;    // of data
-  bool range_deletion = false;   // data that may turn out to be nothing, and then consumes nothing
-  rocksdb::Slice bytes;  // the whole entry
-  rocksdb::Slice name;   // of the transaction that a marker ends; else empty
+  uint32_t column_family = 0;   // of data
+  bool range_deletion = false;  // data that may turn out to be nothing, and then consumes nothing
+  rocksdb::Slice bytes;         // the whole entry
+  rocksdb::Slice name;          // of the transaction that a marker ends; else empty
 };
 
 // Takes the entry that `*input` begins with off its front.
