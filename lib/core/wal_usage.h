@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <map>
+#include <unordered_map>
 
-#include "absl/container/flat_hash_map.h"
 #include "lib/core/batch_gatherer.h"
 #include "lib/core/manifest_state.h"
 #include "rocksdb/slice.h"
@@ -39,7 +39,7 @@ class WalUsage {
   uint64_t next_sequence() const { return next_sequence_; }
 
  private:
-  absl::flat_hash_map<uint32_t, uint64_t> by_family_;
+  std::unordered_map<uint32_t, uint64_t> by_family_;
   uint64_t bytes_ = 0;
   uint64_t next_sequence_ = 0;
   bool known_ = true;
