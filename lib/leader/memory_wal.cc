@@ -118,14 +118,13 @@ uint64_t MemoryWal::FirstSequence() const {
   // Of a physical record: 4 bytes of checksum, 2 of length, 1 of type; then the batch, which begins
   // with its sequence number. Types other than the beginning of a batch are about the file itself.
   constexpr uint64_t kTypeAt = kLogHeaderBytes - 1;
-  constexpr char kFull = 1, kFirst = 2;
   char bytes[kLogHeaderBytes + sizeof(uint64_t)];
   for (uint64_t offset = 0; Read(offset, sizeof(bytes), bytes) == sizeof(bytes);) {
-    if (bytes[kTypeAt] == kFull || bytes[kTypeAt] == kFirst) {
+    const auto type = static_cast<LogFragmentType>(bytes[kTypeAt]);
+    if (type == LogFragmentType::kFull || type == LogFragmentType::kFirst) {
       return DecodeFixed64(bytes + kLogHeaderBytes);
     }
-    offset += kLogHeaderBytes + static_cast<uint8_t>(bytes[4]) +
-              (static_cast<uint64_t>(static_cast<uint8_t>(bytes[5])) << 8);
+    offset += kLogHeaderBytes + DecodeFixed16(bytes + 4);
   }
   return 0;
 }
