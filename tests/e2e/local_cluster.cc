@@ -1,5 +1,7 @@
 #include "tests/e2e/local_cluster.h"
 
+#include <chrono>
+
 #include "catch2/catch.hpp"
 
 namespace slipstream::testing {
@@ -122,6 +124,30 @@ void CatchUp(const LocalLeader& leader, const LocalFollower& follower) {
 void RequireEqual(const LocalLeader& leader, const LocalFollower& follower) {
   CatchUp(leader, follower);
   REQUIRE(follower.Digest() == leader.Digest());
+}
+
+rocksdb::Status WritePair(const LocalLeader& leader, uint64_t n) {
+  rocksdb::WriteBatch batch;
+  rocksdb::Status s = batch.Put(leader.families[0], "pair", std::to_string(n));
+  if (s.ok()) s = batch.Put(leader.families[1], "pair", std::to_string(n));
+  return s.ok() ? leader.db()->Write(rocksdb::WriteOptions(), &batch) : s;
+}
+
+rocksdb::Status WritePairs(const LocalLeader& leader, const LocalFollower& follower, uint64_t least,
+                           uint64_t* last) {
+  constexpr uint64_t kRebuilds = 3, kFlushes = 10;
+  const auto give_up = std::chrono::steady_clock::now() + kPatience;
+  for (*last = 0; *last < least || follower.follower->stats().rebuilds < kRebuilds;) {
+    if (std::chrono::steady_clock::now() >= give_up) {
+      return rocksdb::Status::TimedOut("no new generations after pairs", std::to_string(*last));
+    }
+    rocksdb::Status s = WritePair(leader, ++*last);
+    if (s.ok() && *last % (least / kFlushes) == 0) {
+      s = leader.db()->Flush(rocksdb::FlushOptions(), leader.families);
+    }
+    if (!s.ok()) return s;
+  }
+  return rocksdb::Status::OK();
 }
 
 }  // namespace slipstream::testing

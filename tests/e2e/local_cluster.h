@@ -89,4 +89,12 @@ void CatchUp(const LocalLeader& leader, const LocalFollower& follower);
 // The same, and requires that both show the same. REQUIRES: nobody writes.
 void RequireEqual(const LocalLeader& leader, const LocalFollower& follower);
 
+// Writes `n` under "pair" to the first two column families, in one batch.
+rocksdb::Status WritePair(const LocalLeader& leader, uint64_t n);
+// Writes the pairs 1, 2, ... with flushes in between: at least `least` of them, and for as long as
+// the follower's builder, which gives way to whoever reads meanwhile, needs for three generations.
+// Sets *last to the last one. Returns TimedOut if the generations do not come.
+rocksdb::Status WritePairs(const LocalLeader& leader, const LocalFollower& follower, uint64_t least,
+                           uint64_t* last);
+
 }  // namespace slipstream::testing

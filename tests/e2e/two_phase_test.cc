@@ -139,7 +139,7 @@ TEST_CASE("two_phase: prepared in one WAL, committed in a later one, flushes bet
   for (size_t i = 8; i < open.size(); ++i) RequireOk(open[i]->Commit());
   followers.RequireEqual(&leader);
   RequireLateEqual(cluster, &leader);
-  CHECK(followers.eager.follower->stats().rebuilds > 0);
+  CHECK(Eventually([&] { return followers.eager.follower->stats().rebuilds > 0; }));
   CHECK(followers.eager.follower->stats().resyncs == 0);
 }
 
