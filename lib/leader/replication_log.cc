@@ -126,6 +126,7 @@ void ReplicationLog::AppendLocked(const LogFileId& id, uint64_t offset, const Sl
     AppendFrameLocked(frame);
     done += n;
   }
+  if (id.file == FrameFile::kManifest) manifest_end_ = next_;
   appends_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -166,6 +167,7 @@ void ReplicationLog::SetCurrent(uint64_t manifest) {
     if (!forward) current_manifest_ = manifest;
     if (broken_.ok()) {
       AppendFrameLocked({FrameType::kCurrentSet, FrameFile::kManifest, manifest, 0, Slice()});
+      manifest_end_ = next_;
       appends_.fetch_add(1, std::memory_order_relaxed);
     }
   }
@@ -258,7 +260,7 @@ std::vector<ColumnFamilyInfo> ReplicationLog::column_families() const {
 }
 
 Position ReplicationLog::RemoveObject(uint64_t number) {
-  Position after{epoch_, 0, 0};
+  Position unneeded{epoch_, 0, 0};
   bool forward;
   {
     absl::MutexLock lock(&mutex_);
@@ -272,11 +274,11 @@ Position ReplicationLog::RemoveObject(uint64_t number) {
     }
     // After a break no follower of this epoch hears of the removal: each goes on needing the
     // object.
-    after.offset = broken_.ok() ? next_ : UINT64_MAX;
+    unneeded.offset = broken_.ok() ? manifest_end_ : UINT64_MAX;
   }
   if (forward) return successor()->RemoveObject(number);
   Publish();
-  return after;
+  return unneeded;
 }
 
 void ReplicationLog::BreakLocked(const LogFileId& id, const rocksdb::Status& why) {

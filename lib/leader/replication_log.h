@@ -79,8 +79,9 @@ class ReplicationLog {
   // Every comparator named so has timestamps of so many bytes.
   void KnowComparator(const std::string& name, uint32_t timestamp_size);
   std::vector<ColumnFamilyInfo> column_families() const;
-  // Returns the position behind the removal's frame; after a break one of offset UINT64_MAX, which
-  // no cut of this epoch reaches.
+  // Returns the position behind the last change of a MANIFEST or of CURRENT: what is cut there or
+  // later does not name the object, also where it was a leftover that nothing ever named. After a
+  // break it is one of offset UINT64_MAX, which no cut of this epoch reaches.
   Position RemoveObject(uint64_t number);
 
   // The log file could not be written, or not be made durable: what followers have may not be what
@@ -157,6 +158,7 @@ class ReplicationLog {
   std::deque<std::shared_ptr<Chunk>> chunks_ ABSL_GUARDED_BY(mutex_);
   uint64_t memory_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t manifest_end_ ABSL_GUARDED_BY(mutex_) = 0;  // behind the last change, see RemoveObject
   std::map<LogFileId, TappedLogFile> files_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, ObjectInfo> objects_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, ColumnFamilyInfo> column_families_ ABSL_GUARDED_BY(mutex_);  // by name

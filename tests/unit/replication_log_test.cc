@@ -38,13 +38,15 @@ TEST_CASE("replication_log: frames come back in the order of the calls", "[unit]
   log.AddFile({kManifest, 0, nullptr});
   log.Append(kManifest, 0, "edit");
   log.SetCurrent(5);
+  const uint64_t manifest_end = log.end();
   log.AddFile({kWal, 0, nullptr});
   log.Append(kWal, 0, "abc");
   log.AddObject({FrameFile::kTable, 9, 6, 1234});
   log.AddObject({FrameFile::kBlob, 10, 7, 77});
   log.Append(kWal, 3, "de");
   const Position removed = log.RemoveObject(9);
-  REQUIRE(removed == Position{7, log.end(), 0});
+  REQUIRE(removed == Position{7, manifest_end, 0});
+  const uint64_t removal_end = log.end();
   log.RemoveFile(kWal);
 
   std::vector<SharedBytes> memory;
@@ -72,7 +74,7 @@ TEST_CASE("replication_log: frames come back in the order of the calls", "[unit]
   check(5, FrameType::kLogAppend, FrameFile::kWal, 4, 3, "de");
   check(6, FrameType::kObjectRemoved, FrameFile::kTable, 9, 0, "");
   check(7, FrameType::kLogRemoved, FrameFile::kWal, 4, 0, "");
-  REQUIRE(frames[6].end == removed.offset);
+  REQUIRE(frames[6].end == removal_end);
   REQUIRE(frames.back().end == log.end());
   REQUIRE(log.appends() == 4);
 }
@@ -384,9 +386,10 @@ TEST_CASE("replication_log: what comes later goes to the newest log", "[unit]") 
   second->Append(wal, 3, "def");
   log.Append(kManifest, 0, "edit");
   log.SetCurrent(kManifest.number);
+  const uint64_t manifest_end = third->end();
   log.AddObject({FrameFile::kTable, 9, 1, 10});
   const Position removed = log.RemoveObject(9);
-  REQUIRE(removed == Position{3, third->end(), 0});
+  REQUIRE(removed == Position{3, manifest_end, 0});
   log.RemoveFile(wal);
   RequireOk(third->status());
   std::vector<SharedBytes> memory;
@@ -395,6 +398,31 @@ TEST_CASE("replication_log: what comes later goes to the newest log", "[unit]") 
   REQUIRE(third->Snapshot().files[0].size == 4);
   log.Break(kManifest, rocksdb::Status::IOError("again"));
   REQUIRE_FALSE(third->status().ok());
+}
+
+TEST_CASE("replication_log: an object is unneeded from the last change of the manifest on",
+          "[unit]") {
+  ReplicationLog log(7, 16 << 20);
+  log.AddObject({FrameFile::kTable, 8, 7, 10});
+  REQUIRE(log.RemoveObject(8) == Position{7, 0, 0});
+  log.AddFile({kManifest, 0, nullptr});
+  log.AddFile({kWal, 0, nullptr});
+  uint64_t written = 0;
+  const auto remove = [&](uint64_t number) {
+    log.AddObject({FrameFile::kTable, number, 7, 10});
+    log.Append(kWal, written, "write");
+    written += 5;
+    return log.RemoveObject(number);
+  };
+  log.Append(kManifest, 0, "edit");
+  const Position edited{7, log.end(), 0};
+  REQUIRE(remove(9) == edited);
+  REQUIRE(remove(10) == edited);
+  // A cut before this one still goes by the MANIFEST that CURRENT named until then.
+  log.SetCurrent(kManifest.number);
+  const Position moved{7, log.end(), 0};
+  REQUIRE(moved > edited);
+  REQUIRE(remove(11) == moved);
 }
 
 TEST_CASE("replication_log: the break handler is called once, also if it comes late", "[unit]") {
