@@ -265,7 +265,7 @@ Status LeaderImpl::PrepareFor(DBOptions* db_options,
   if (!db_options->wal_dir.empty()) db_options->wal_dir = wal_directory;
   db_options->db_paths.clear();
   if (may_have_transactions) {
-    recovery_watch_ = std::make_unique<RecoveryWatch>(db_options->wal_filter);
+    recovery_watch_ = std::make_unique<RecoveryWatch>();
     db_options->wal_filter = recovery_watch_.get();
   }
   return s;

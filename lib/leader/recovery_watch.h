@@ -19,16 +19,13 @@ namespace slipstream {
 // Lifetime: as long as the database that was opened with it.
 class RecoveryWatch : public rocksdb::WalFilter {
  public:
-  // host: the filter that the host's options name; may be null.
-  explicit RecoveryWatch(rocksdb::WalFilter* host) : host_(host) {}
-
   // What is prepared and not committed.
   // Returns NotSupported or Corruption if a record holds what PreparedTransactions refuses.
   [[nodiscard]] rocksdb::Status Result(std::vector<RecoveredTransaction>* out) const;
 
   const char* Name() const override { return "SlipstreamRecoveryWatch"; }
-  // Written to the OPTIONS file, from which others have to be able to load the host's filter.
-  std::string GetId() const override;
+  // Written to the OPTIONS file, from which others have to be able to load the filter: none.
+  std::string GetId() const override { return "nullptr"; }
   void ColumnFamilyLogNumberMap(const std::map<uint32_t, uint64_t>& log_numbers,
                                 const std::map<std::string, uint32_t>& ids) override;
   WalProcessingOption LogRecordFound(unsigned long long log_number, const std::string& file_name,
@@ -36,7 +33,6 @@ class RecoveryWatch : public rocksdb::WalFilter {
                                      rocksdb::WriteBatch* new_batch, bool* changed) override;
 
  private:
-  rocksdb::WalFilter* const host_;
   PreparedTransactions prepared_;
   rocksdb::Status status_;
 };

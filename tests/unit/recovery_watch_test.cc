@@ -1,7 +1,6 @@
 #include "lib/leader/recovery_watch.h"
 
 #include <catch2/catch.hpp>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,25 +15,6 @@ namespace {
 using rocksdb::TransactionDB;
 using testing::RequireOk;
 using testing::ScratchDirectory;
-
-// A host's filter, which leaves out the records that name `unwanted`.
-class HostFilter : public rocksdb::WalFilter {
- public:
-  void ColumnFamilyLogNumberMap(const std::map<uint32_t, uint64_t>&,
-                                const std::map<std::string, uint32_t>& ids) override {
-    families = ids.size();
-  }
-  WalProcessingOption LogRecordFound(unsigned long long, const std::string&,
-                                     const rocksdb::WriteBatch& batch, rocksdb::WriteBatch*,
-                                     bool*) override {
-    return batch.Data().find("unwanted") == std::string::npos
-               ? WalProcessingOption::kContinueProcessing
-               : WalProcessingOption::kIgnoreCurrentRecord;
-  }
-  const char* Name() const override { return "Host"; }
-
-  size_t families = 0;
-};
 
 std::unique_ptr<TransactionDB> Open(const std::string& path, rocksdb::WalFilter* filter) {
   rocksdb::Options options;
@@ -68,7 +48,7 @@ TEST_CASE("recovery_watch: knows what is prepared after a recovery, and no more"
     const auto db = Open(path, nullptr);
     for (const char* name : {"a", "b", "c"}) Prepare(db.get(), name);
   }
-  RecoveryWatch watch(nullptr);
+  RecoveryWatch watch;
   CHECK(watch.GetId() == "nullptr");
   CHECK(Names(watch).empty());
   {
@@ -83,24 +63,6 @@ TEST_CASE("recovery_watch: knows what is prepared after a recovery, and no more"
   // The same one again, as after an open that failed: it begins anew.
   const auto db = Open(path, &watch);
   CHECK(Names(watch) == std::vector<std::string>{"b", "d"});
-}
-
-TEST_CASE("recovery_watch: what the host's filter leaves out was not recovered", "[unit]") {
-  const ScratchDirectory directory;
-  const std::string path = directory / "db";
-  {
-    const auto db = Open(path, nullptr);
-    for (const char* name : {"wanted", "unwanted"}) Prepare(db.get(), name);
-  }
-  HostFilter host;
-  RecoveryWatch watch(&host);
-  CHECK(watch.GetId() == host.GetId());
-  const auto db = Open(path, &watch);
-  CHECK(host.families == 1);
-  CHECK(Names(watch) == std::vector<std::string>{"wanted"});
-  const std::unique_ptr<rocksdb::Transaction> wanted(db->GetTransactionByName("wanted"));
-  CHECK(wanted != nullptr);
-  CHECK(db->GetTransactionByName("unwanted") == nullptr);
 }
 
 }  // namespace
