@@ -14,6 +14,7 @@
 #include "lib/leader/fenced_endpoint.h"
 #include "lib/leader/incarnation_keeper.h"
 #include "lib/leader/leader_db.h"
+#include "lib/leader/leader_env.h"
 #include "lib/leader/leader_file_system.h"
 #include "lib/leader/lineage.h"
 #include "lib/leader/reclaimer.h"
@@ -256,7 +257,7 @@ Status LeaderImpl::PrepareFor(DBOptions* db_options,
   if (!s.ok()) return s;
   log_ = std::move(log);
   followers_ = std::make_shared<FollowerTable>(options_.follower_lease_ms);
-  env_ = rocksdb::NewCompositeEnv(fs);
+  env_ = NewLeaderEnv(host_env, fs);
   if (options_.replay_memtable) db_options->allow_concurrent_memtable_write = false;
   db_options->env = env_.get();
   recovery_ = std::make_shared<RecoverySignal>();

@@ -1,6 +1,7 @@
 // Hosts that bring their own: databases, transactions, servers.
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -84,13 +85,14 @@ void RequireTransactionsReplicate(const LocalCluster& cluster, HostedDatabase<DB
 
 TEST_CASE("host: an existing ordinary database is taken over", "[e2e]") {
   LocalCluster cluster;
+  rocksdb::DBOptions options = LocalCluster::db_options();
+  options.allow_2pc = GENERATE(false, true);
   const std::string path = cluster.leader_path();
   ContentDigest before;
   {
     rocksdb::DB* opened = nullptr;
     std::vector<rocksdb::ColumnFamilyHandle*> families;
-    RequireOk(rocksdb::DB::Open(LocalCluster::db_options(), path, TestColumnFamilies(), &families,
-                                &opened));
+    RequireOk(rocksdb::DB::Open(options, path, TestColumnFamilies(), &families, &opened));
     const std::unique_ptr<rocksdb::DB> db(opened);
     MixedLoad load(db.get(), families, 100, 1);
     for (int round = 0; round < 3; ++round) {
@@ -103,15 +105,56 @@ TEST_CASE("host: an existing ordinary database is taken over", "[e2e]") {
     // Its WAL is left to be recovered.
   }
   REQUIRE(LocalTables(path) > 0);
-  LocalLeader leader = cluster.StartLeader();
-  CHECK(LocalTables(path) == 0);
-  CHECK(leader.Digest() == before);
+  for (int opening = 0; opening < 2; ++opening) {
+    LocalLeader leader = cluster.StartLeader(cluster.leader_options(), options);
+    CHECK(LocalTables(path) == 0);
+    CHECK(leader.Digest() == before);
+    LocalFollower follower = cluster.StartFollower(leader);
+    CHECK(follower.Digest() == before);
+    RequireOk(leader.db()->Put(WriteOptions(), "after", "1"));
+    leader.Compact();
+    RequireEqual(leader, follower);
+    CHECK(LocalTables(path) == 0);
+    RequireOk(leader.db()->Put(WriteOptions(), "after", "2"));
+    before = leader.Digest();
+  }
+}
+
+TEST_CASE("host: the threads and the clock of its Env stay in use", "[e2e]") {
+  class CountingEnv : public rocksdb::EnvWrapper {
+   public:
+    CountingEnv() : EnvWrapper(Env::Default()) {}
+    const char* Name() const override { return "slipstream.testing.Counting"; }
+    void Schedule(void (*function)(void*), void* argument, Priority priority, void* tag,
+                  void (*unschedule)(void*)) override {
+      ++scheduled;
+      EnvWrapper::Schedule(function, argument, priority, tag, unschedule);
+    }
+    uint64_t NowMicros() override {
+      ++asked;
+      return EnvWrapper::NowMicros();
+    }
+    Status GetCurrentTime(int64_t* unix_time) override {
+      *unix_time = 1000000;
+      return Status::OK();
+    }
+    std::atomic<uint64_t> scheduled{0}, asked{0};
+  } env;
+  LocalCluster cluster;
+  rocksdb::DBOptions options = LocalCluster::db_options();
+  options.env = &env;
+  LocalLeader leader = cluster.StartLeader(cluster.leader_options(), options);
+  const uint64_t scheduled = env.scheduled, asked = env.asked;
+  RequireOk(leader.db()->Put(WriteOptions(), "a", "1"));
+  leader.Flush();
+  CHECK(env.scheduled > scheduled);
+  CHECK(env.asked > asked);
+  std::vector<rocksdb::LiveFileMetaData> files;
+  leader.db()->GetLiveFilesMetaData(&files);
+  REQUIRE(files.size() == 1);
+  CHECK(files[0].file_creation_time == 1000000);
   LocalFollower follower = cluster.StartFollower(leader);
-  CHECK(follower.Digest() == before);
-  RequireOk(leader.db()->Put(WriteOptions(), "after", "1"));
-  leader.Compact();
   RequireEqual(leader, follower);
-  CHECK(LocalTables(path) == 0);
 }
 
 TEST_CASE("host: transactions of a TransactionDB replicate", "[e2e]") {
