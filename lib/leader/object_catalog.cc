@@ -100,6 +100,11 @@ Status ObjectCatalog::Load() {
       mutex_.AssertHeld();
       return Replay(record);
     });
+    if (s.IsCorruption()) {
+      s = Status::Corruption(s.getState(), "restore " + path +
+                                               " from a backup of this directory; README.md says "
+                                               "what to do without one");
+    }
     if (!s.ok()) return s;
   }
 }

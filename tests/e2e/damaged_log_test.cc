@@ -13,6 +13,7 @@
 
 #include "catch2/catch.hpp"
 #include "tests/e2e/local_cluster.h"
+#include "tests/e2e/mixed_load.h"
 
 namespace slipstream::testing {
 namespace {
@@ -174,6 +175,57 @@ TEST_CASE("damaged_log: a leader refuses a damaged catalogue, and nothing is los
     CHECK(run.follower().Get(0, "logged19") == "value of logged19");
     CHECK(run.resets() == 0);
   }
+}
+
+TEST_CASE("damaged_log: without its catalogue a database is led again under another name",
+          "[e2e]") {
+  LocalCluster cluster;
+  ContentDigest before;
+  // Some objects belong to a newer epoch, some are not deleted yet.
+  for (int opening = 0; opening < 2; ++opening) {
+    LocalLeader leader = cluster.StartLeader();
+    LocalFollower follower = cluster.StartFollower(leader);
+    MixedLoad load(leader.db(), leader.families, 100, static_cast<uint64_t>(opening));
+    for (int round = 0; round < 3; ++round) {
+      RequireOk(load.Write(100));
+      leader.Flush();
+    }
+    if (opening == 0) leader.Compact();
+    RequireOk(load.Write(50));
+    before = leader.Digest();
+  }
+  const std::string catalogue = cluster.leader_path() + "/SLIPSTREAM";
+  std::string bytes = ReadFile(catalogue);
+  FlipInRecord(&bytes);
+  WriteFile(catalogue, bytes);
+  LocalLeader leader;
+  LeaderOptions options = cluster.leader_options();
+  const auto open = [&] {
+    return Leader::Open(options, LocalCluster::db_options(), cluster.leader_path(),
+                        TestColumnFamilies(), &leader.families, &leader.leader);
+  };
+  const Status refused = open();
+  INFO(refused.ToString());
+  CHECK(refused.IsCorruption());
+  CHECK(refused.ToString().find("restore " + catalogue) != std::string::npos);
+
+  // As README.md says. Names are in the order of their numbers, then of their epochs.
+  for (const std::string& name : cluster.Tables()) {
+    const std::string file = name.substr(name.rfind('/') + 1);
+    std::filesystem::copy_file(
+        cluster.directory().path("storage/" + name),
+        cluster.leader_path() + "/" + file.substr(0, file.find('-')) + ".sst",
+        std::filesystem::copy_options::overwrite_existing);
+  }
+  std::filesystem::remove(catalogue);
+  options.database = "again";
+  RequireOk(open());
+  CHECK(leader.Digest() == before);
+  FollowerOptions follower_options = cluster.follower_options(leader.leader->port());
+  follower_options.database = "again";
+  LocalFollower follower = cluster.StartFollower(follower_options);
+  leader.Compact();
+  RequireEqual(leader, follower);
 }
 
 }  // namespace slipstream::testing
