@@ -40,8 +40,8 @@ struct Options {
   std::vector<uint64_t> families = {1, 10, 100, 1000};
   std::vector<uint64_t> files = {10, 100, 1000, 10'000};
   uint64_t share_families = 16;
-  uint64_t share_rate = 100'000;
-  uint64_t share_ms = 5'000;
+  uint64_t share_rate = 150'000;
+  uint64_t share_ms = 8'000;
 };
 Options o;
 

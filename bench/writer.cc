@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "bench/cpu_time.h"
 
@@ -101,16 +103,17 @@ Status Writer::Flush() {
 }
 
 Status Writer::Settle() {
-  const char* const properties[] = {
-      rocksdb::DB::Properties::kMemTableFlushPending.c_str(),
-      rocksdb::DB::Properties::kNumRunningFlushes.c_str(),
-      rocksdb::DB::Properties::kCompactionPending.c_str(),
-      rocksdb::DB::Properties::kNumRunningCompactions.c_str(),
-  };
+  std::vector<std::string> properties = {rocksdb::DB::Properties::kMemTableFlushPending,
+                                         rocksdb::DB::Properties::kNumRunningFlushes,
+                                         rocksdb::DB::Properties::kNumRunningCompactions};
+  // One that is pending stays so where none are made by themselves.
+  if (!database_->db()->GetOptions().disable_auto_compactions) {
+    properties.push_back(rocksdb::DB::Properties::kCompactionPending);
+  }
   const uint64_t deadline_ns = NowNs() + kSettleTimeoutNs;
   for (int quiet = 0; quiet < 2;) {
     uint64_t busy = 0;
-    for (const char* property : properties) {
+    for (const std::string& property : properties) {
       uint64_t value = 0;
       for (rocksdb::ColumnFamilyHandle* family : database_->families()) {
         if (database_->db()->GetIntProperty(family, property, &value)) busy += value;
