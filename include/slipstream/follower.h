@@ -63,8 +63,9 @@ struct FollowerOptions {
 
   // A new generation is built when the memtables hold this many bytes (of WAL) that the leader has
   // flushed since, and it can be afforded: what it has to replay (all that the leader has not
-  // flushed) is at most a quarter of what was applied since the last one, or 1 MiB, or the last one
-  // took at most a hundredth of the time since. Default: 32 MiB. Range: 64 KiB and more.
+  // flushed) is at most a quarter of what was applied since the last one, or the last one took at
+  // most a hundredth of the time since, or a tenth if it is no more than 1 MiB.
+  // Default: 32 MiB. Range: 64 KiB and more.
   uint64_t rebuild_flushed_bytes = 32ull << 20;
 
   // A new generation is also built this long after the leader flushed or compacted, in

@@ -23,21 +23,27 @@ struct RebuildInputs {
   // Since the last generation was begun: what was applied, and time.
   uint64_t applied_wal_bytes = 0;
   uint64_t last_build_us_ago = 0;
-  // How long that took.
-  uint64_t build_us = 0;
+  // The CPU time that it took, and what it replayed.
+  uint64_t build_cpu_us = 0;
+  uint64_t build_wal_bytes = 0;
 };
 
 // To replay a byte costs about as much as to apply it did. So that rebuilding costs no more than a
 // quarter of applying, four times as much has to be applied in between; or, where little is
-// written, so much time to pass that it is one hundredth of a core. A replay of so little that
-// opening the files costs more than it does always goes.
+// written, so much time to pass that it is one hundredth of a core. A replay of very little costs
+// what opening the files does, which is a matter of column families and tables: a tenth of a core.
+// Of a build that replayed much, no more is known of the opening than that it was a part of it.
 inline bool CanAffordRebuild(const RebuildInputs& in) {
   constexpr uint64_t kLittle = 1 << 20;
   constexpr uint64_t kShareOfApply = 4;
   constexpr uint64_t kShareOfTime = 100;
-  return in.live_wal_bytes <= kLittle ||
-         in.live_wal_bytes <= in.applied_wal_bytes / kShareOfApply ||
-         in.build_us <= in.last_build_us_ago / kShareOfTime;
+  constexpr uint64_t kShareOfTimeToOpen = 10;
+  if (in.live_wal_bytes <= kLittle) {
+    const uint64_t opening_us = in.build_cpu_us * kLittle / std::max(kLittle, in.build_wal_bytes);
+    return opening_us <= in.last_build_us_ago / kShareOfTimeToOpen;
+  }
+  return in.live_wal_bytes <= in.applied_wal_bytes / kShareOfApply ||
+         in.build_cpu_us <= in.last_build_us_ago / kShareOfTime;
 }
 
 inline bool ShouldRebuild(const RebuildBudget& budget, const RebuildInputs& in) {

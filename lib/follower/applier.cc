@@ -330,7 +330,8 @@ void Applier::MaybeStartBuild() {
   in.manifest_moved_us_ago = now_us - manifest_moved_us_;
   in.applied_wal_bytes = wal_bytes_since_cut_;
   in.last_build_us_ago = now_us - cut_us_;
-  in.build_us = counters_.last_rebuild_us;
+  in.build_cpu_us = build_cpu_us_;
+  in.build_wal_bytes = generation_wal_bytes_;
   if (!ShouldRebuild(options_.budget, in)) return;
   ImageCut cut = image_->Cut();
   if (cut.position.sequence + 1 != gatherer_.expected()) {
@@ -384,6 +385,7 @@ Status Applier::Publish(GenerationBuilder::Built built) {
   generation_wal_bytes_ = built.wal_bytes;
   wal_bytes_since_publish_ = wal_bytes_since_cut_;
   manifest_moved_us_ = manifest_moved_since_cut_us_;
+  build_cpu_us_ = built.cpu_micros;
   counters_.last_rebuild_us = built.micros;
   counters_.rebuild_us += built.micros;
   if (!first) ++counters_.rebuilds;

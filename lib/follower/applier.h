@@ -103,7 +103,8 @@ class Applier {
   uint64_t generation_wal_bytes_ = 0;  // replayed when the current generation was opened
   uint64_t manifest_moved_us_ = 0;     // since the cut of the current generation; 0 = it did not
   uint64_t manifest_moved_since_cut_us_ = 0;
-  uint64_t cut_us_ = 0;  // when the last build began
+  uint64_t cut_us_ = 0;        // when the last build began
+  uint64_t build_cpu_us_ = 0;  // what it took
   uint64_t retry_build_at_us_ = 0;
 
   struct Counters {

@@ -8,6 +8,7 @@
 #include "lib/follower/generation_file_system.h"
 #include "lib/follower/generation_options.h"
 #include "lib/host/steady_clock.h"
+#include "lib/host/thread_cpu_clock.h"
 #include "lib/host/thread_name.h"
 #include "lib/host/thread_priority.h"
 #include "rocksdb/write_batch.h"
@@ -220,7 +221,7 @@ GenerationBuilder::Built GenerationBuilder::BuildNow(ImageCut cut) {
     absl::MutexLock lock(&mutex_);
     id = ++last_id_;
   }
-  return Build(std::move(cut), id);
+  return Build(std::move(cut), id, /*catch_up=*/false);
 }
 
 void GenerationBuilder::Run() {
@@ -240,11 +241,7 @@ void GenerationBuilder::Run() {
       building_ = true;
       id = ++last_id_;
     }
-    Built built = Build(std::move(cut), id);
-    const uint64_t opened_us = SteadyMicros();
-    if (built.status.ok()) built.status = CatchUp(built.contents.db.get());
-    if (!built.status.ok()) built.contents.Close();
-    built.micros += SteadyMicros() - opened_us;
+    Built built = Build(std::move(cut), id, /*catch_up=*/true);
     bool discarded;
     {
       absl::MutexLock lock(&mutex_);
@@ -261,13 +258,19 @@ void GenerationBuilder::Run() {
   }
 }
 
-GenerationBuilder::Built GenerationBuilder::Build(ImageCut cut, uint64_t id) {
+GenerationBuilder::Built GenerationBuilder::Build(ImageCut cut, uint64_t id, bool catch_up) {
   Built built;
   const uint64_t begin = SteadyMicros();
+  const uint64_t cpu_begin = ThreadCpuMicros();
   built.trimmed = TrimWals(&cut);
   built.status = OpenGeneration(source_, cut, id, &built.contents);
   built.wal_bytes = cut.wal_bytes;
+  if (catch_up && built.status.ok()) {
+    built.status = CatchUp(built.contents.db.get());
+    if (!built.status.ok()) built.contents.Close();
+  }
   built.micros = SteadyMicros() - begin;
+  built.cpu_micros = ThreadCpuMicros() - cpu_begin;
   return built;
 }
 

@@ -78,6 +78,7 @@ class GenerationBuilder {
     uint64_t wal_bytes = 0;           // that it replayed
     std::deque<std::string> backlog;  // what is still to be applied
     uint64_t micros = 0;              // wall time of the build
+    uint64_t cpu_micros = 0;          // of the thread that built
     // What is left of WALs that it had to trim first.
     std::vector<TrimmedWal> trimmed;
   };
@@ -90,7 +91,7 @@ class GenerationBuilder {
 
  private:
   void Run();
-  Built Build(ImageCut cut, uint64_t id);
+  Built Build(ImageCut cut, uint64_t id, bool catch_up);
   rocksdb::Status CatchUp(rocksdb::DB* db);
 
   const GenerationSource source_;
