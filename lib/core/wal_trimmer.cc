@@ -13,9 +13,9 @@ namespace {
 using rocksdb::Slice;
 using rocksdb::Status;
 
-std::string EmptyRecord(uint64_t next_sequence) {
+std::string EmptyRecord(uint64_t sequence) {
   std::string record(kBatchHeaderSize, '\0');
-  EncodeFixed64(record.data(), next_sequence);
+  EncodeFixed64(record.data(), sequence);
   return record;
 }
 
@@ -65,6 +65,7 @@ Status WalTrimmer::Take(Slice record, std::string* out) {
   RecordContents contents;
   s = Examine(entries, wal_, *families_, &contents);
   if (!s.ok()) return s;
+  if (std::exchange(first_, false)) first_to_write_ = header.sequence;
   next_sequence_ = std::max(next_sequence_, header.sequence + header.count);
   if (!contents.needed) return s;
   // Whether a range deletion consumes a sequence number only its comparator knows.
@@ -99,7 +100,11 @@ Status WalTrimmer::Take(Slice record, std::string* out) {
 
 void WalTrimmer::Write(Slice record, std::string* out) {
   BatchHeader header;
-  if (DecodeBatchHeader(record, &header).ok()) usage_.Add(header, record);
+  if (DecodeBatchHeader(record, &header).ok()) {
+    const auto first = std::exchange(first_to_write_, std::nullopt);
+    if (first && *first != header.sequence) Write(EmptyRecord(*first), out);
+    usage_.Add(header, record);
+  }
   written_sequence_ = std::max(written_sequence_, usage_.next_sequence());
   writer_.AddRecord(record, out);
 }
@@ -109,9 +114,11 @@ void WalTrimmer::Finish(std::string* out) {
   Write(EmptyRecord(next_sequence_), out);
 }
 
-std::string EmptyWal(uint64_t next_sequence) {
+std::string EmptyWal(uint64_t first_sequence, uint64_t next_sequence) {
   std::string out;
-  if (next_sequence != 0) LogRecordWriter().AddRecord(EmptyRecord(next_sequence), &out);
+  LogRecordWriter writer;
+  if (first_sequence != 0) writer.AddRecord(EmptyRecord(first_sequence), &out);
+  if (next_sequence != first_sequence) writer.AddRecord(EmptyRecord(next_sequence), &out);
   return out;
 }
 

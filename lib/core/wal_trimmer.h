@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "lib/core/log_record_reader.h"
@@ -16,7 +17,8 @@ namespace slipstream {
 // Writes a WAL from which a recovery by a manifest with `families` makes the same memtables, with
 // the same sequence numbers, as from the one that it is fed. Entries of column families that have
 // flushed them are gone, and with them whole records; a last, empty record stands for the sequence
-// numbers that they consumed.
+// numbers that they consumed. It begins with the same sequence number: behind a damaged WAL, a
+// recovery to a point in time goes on only where the next number follows.
 class WalTrimmer {
  public:
   // name: for messages. wal: its number. families: borrowed.
@@ -40,13 +42,15 @@ class WalTrimmer {
   LogRecordReader reader_;
   LogRecordWriter writer_;
   WalUsage usage_;
-  uint64_t next_sequence_ = 0;     // behind all records read
-  uint64_t written_sequence_ = 0;  // behind all records written
+  bool first_ = true;
+  std::optional<uint64_t> first_to_write_;  // the sequence number to begin with
+  uint64_t next_sequence_ = 0;              // behind all records read
+  uint64_t written_sequence_ = 0;           // behind all records written
   std::string run_;
 };
 
-// The WAL of which nothing is left but the sequence numbers up to `next_sequence`, which comes
-// next.
-std::string EmptyWal(uint64_t next_sequence);
+// The WAL of which nothing is left but the sequence numbers that it consumed: from `first_sequence`
+// to the one before `next_sequence`. Both 0 if it had no record.
+std::string EmptyWal(uint64_t first_sequence, uint64_t next_sequence);
 
 }  // namespace slipstream

@@ -7,15 +7,19 @@
 
 namespace slipstream {
 
-void WalUsage::AddOf(uint32_t family, const BatchHeader& header, rocksdb::Slice record) {
+void WalUsage::Count(const BatchHeader& header, rocksdb::Slice record) {
+  if (next_sequence_ == 0) first_sequence_ = header.sequence;
   bytes_ += record.size();
   next_sequence_ = std::max(next_sequence_, header.sequence + header.count);
+}
+
+void WalUsage::AddOf(uint32_t family, const BatchHeader& header, rocksdb::Slice record) {
+  Count(header, record);
   by_family_[family] += record.size();
 }
 
 void WalUsage::Add(const BatchHeader& header, rocksdb::Slice record) {
-  bytes_ += record.size();
-  next_sequence_ = std::max(next_sequence_, header.sequence + header.count);
+  Count(header, record);
   record.remove_prefix(kBatchHeaderSize);
   uint64_t more = kBatchHeaderSize;  // goes with the first entry
   while (known_ && !record.empty()) {

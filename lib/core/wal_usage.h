@@ -35,12 +35,17 @@ class WalUsage {
   // The same, of what a recovery inserts. Everything if it is not known.
   uint64_t NeededBytes(const ManifestColumnFamilies& families, uint64_t wal) const;
   bool known() const { return known_; }
+  // Of the first record; 0 before there is one.
+  uint64_t first_sequence() const { return first_sequence_; }
   // Behind the last record; 0 before there is one.
   uint64_t next_sequence() const { return next_sequence_; }
 
  private:
+  void Count(const BatchHeader& header, rocksdb::Slice record);
+
   std::unordered_map<uint32_t, uint64_t> by_family_;
   uint64_t bytes_ = 0;
+  uint64_t first_sequence_ = 0;
   uint64_t next_sequence_ = 0;
   bool known_ = true;
 };

@@ -147,9 +147,6 @@ Status Image::Apply(const Frame& frame, const RecordSink& sink, Effect* effect) 
       return Status::OK();
     case FrameType::kObjectRemoved:
       objects_->Remove(frame.number, position_);
-      // RocksDB removes a file after the edit that made it obsolete, perhaps long after: a
-      // generation cut in between keeps the file on the storage.
-      effect->manifest_moved = true;
       return Status::OK();
     case FrameType::kColumnFamily:  // of no consequence for the log files
       return Status::OK();
@@ -388,6 +385,7 @@ ImageCut::File Image::CutWal(const LogFileId& id, const LogFile& file, uint64_t 
     cut.size = file.reader->record_boundary();
   }
   cut.needed_bytes = NeededBytesOf(id, file);
+  cut.first_sequence = file.usage.first_sequence();
   cut.next_sequence = file.usage.next_sequence();
   // To trim costs as much as there is, so it has to halve what there is.
   cut.trim = id.number < newest_wal && file.usage.known() && cut.size > kLeastTrimmedBytes &&
@@ -449,7 +447,8 @@ std::vector<TrimmedWal> TrimWals(ImageCut* cut) {
     if (!std::exchange(file.trim, false)) continue;
     TrimmedWal wal{file.id, file.data, std::make_shared<ImageFile>(), WalUsage()};
     if (file.needed_bytes == 0) {
-      wal.data->Append(EmptyWal(file.next_sequence));
+      wal.data->Append(EmptyWal(file.first_sequence, file.next_sequence));
+      wal.usage.AddOf(0, BatchHeader{file.first_sequence, 0}, Slice());
       wal.usage.AddOf(0, BatchHeader{file.next_sequence, 0}, Slice());
     } else {
       WalTrimmer trimmer(NameOf(file.id), file.id.number, &cut->column_families);

@@ -30,8 +30,10 @@ struct ImageCut {
     uint64_t size = 0;
     // A WAL most of which a recovery passes over: to be trimmed before it is opened.
     bool trim = false;
-    uint64_t next_sequence = 0;  // of one that is to be trimmed
-    uint64_t needed_bytes = 0;   // of it
+    // Of one that is to be trimmed.
+    uint64_t first_sequence = 0;
+    uint64_t next_sequence = 0;
+    uint64_t needed_bytes = 0;
   };
 
   Position position;  // .sequence is the last one that the log files explain

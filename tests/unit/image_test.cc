@@ -327,6 +327,7 @@ void CheckDamagedWal(
   {
     TappedLeader leader(directory.path(), storage, 1);
     leader.Open(BusyOptions(), {"a"});
+    RequireOk(leader.db()->Put({}, leader.handles[1], "never flushed", ""));
     for (int i = 0; i < 5; ++i) {
       RequireOk(leader.db()->Put({}, "key" + std::to_string(i), std::string(20, 'v')));
     }
@@ -344,21 +345,31 @@ void CheckDamagedWal(
   TappedLeader leader(directory.path(), storage, 2);
   leader.Open(options, {"a"});
   FollowerParts parts(storage);
-  auto check = [&](Image* image) {
-    const DatabaseState state = OpenAndRead(image->Cut(), &parts);
+  auto check = [&](const ImageCut& cut) {
+    const DatabaseState state = OpenAndRead(cut, &parts);
     REQUIRE(Difference(state, ReadState(leader.db(), leader.handles)) == "");
   };
   const ImageTransfer transfer = TransferOf(2, leader.log()->Snapshot());
   std::unique_ptr<Image> image = ImageOf(transfer, leader.MakeWelcome());
-  check(image.get());
-  RequireOk(leader.db()->Put({}, "key7", "after"));
+  check(image->Cut());
   std::vector<SharedBytes> memory;
-  for (const LoggedFrame& logged : FramesOf(*leader.log(), transfer.begin.cut.offset, &memory)) {
-    image->set_offset(logged.end);
-    Image::Effect effect;
-    RequireOk(image->Apply(logged.frame, kIgnore, &effect));
-  }
-  check(image.get());
+  const auto apply = [&] {
+    for (const LoggedFrame& logged : FramesOf(*leader.log(), image->offset(), &memory)) {
+      image->set_offset(logged.end);
+      Image::Effect effect;
+      RequireOk(image->Apply(logged.frame, kIgnore, &effect));
+    }
+  };
+  RequireOk(leader.db()->Put({}, "key7", "after"));
+  apply();
+  check(image->Cut());
+  // Of the WAL behind the damaged one nothing is needed any more, but that it follows on it.
+  RequireOk(leader.db()->Flush({}, leader.handles[0]));
+  RequireOk(leader.db()->Put({}, "key8", "in the next WAL"));
+  apply();
+  check(image->Cut());
+  check(TrimmedCut(image.get()));
+  check(image->Cut());
 }
 
 TEST_CASE("image: the torn tail of an older WAL is tolerated", "[unit]") {

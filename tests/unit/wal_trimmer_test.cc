@@ -80,6 +80,16 @@ std::vector<std::string> Trim(const std::vector<std::string>& records) {
   return RecordsOf(out);
 }
 
+WalUsage UsageOf(const std::vector<std::string>& records) {
+  WalUsage usage;
+  for (const std::string& record : records) {
+    BatchHeader header;
+    REQUIRE(DecodeBatchHeader(record, &header).ok());
+    usage.Add(header, record);
+  }
+  return usage;
+}
+
 TEST_CASE("wal_trimmer: a WAL of which everything is needed stays as it is", "[unit]") {
   const std::vector<std::string> records{Record(5, {Put(1, "a"), Comment()}),
                                          Record(6, {Put(1, "b"), Put(1, "c")})};
@@ -88,29 +98,31 @@ TEST_CASE("wal_trimmer: a WAL of which everything is needed stays as it is", "[u
 
 TEST_CASE("wal_trimmer: what is left keeps its sequence numbers", "[unit]") {
   REQUIRE(Trim({Record(5, {Put(0, "a")}), Record(6, {Put(1, "b")})}) ==
-          std::vector<std::string>{Record(6, {Put(1, "b")})});
-  REQUIRE(
-      Trim({Record(
-          5, {Put(0, "a"), Put(1, "b"), Comment(), Put(1, "c"), Put(2, "d"), Put(1, "e")})}) ==
-      std::vector<std::string>{Record(6, {Put(1, "b"), Put(1, "c")}), Record(9, {Put(1, "e")})});
+          std::vector<std::string>{Record(5, {}), Record(6, {Put(1, "b")})});
+  REQUIRE(Trim({Record(
+              5, {Put(0, "a"), Put(1, "b"), Comment(), Put(1, "c"), Put(2, "d"), Put(1, "e")})}) ==
+          std::vector<std::string>{Record(5, {}), Record(6, {Put(1, "b"), Put(1, "c")}),
+                                   Record(9, {Put(1, "e")})});
 }
 
 TEST_CASE("wal_trimmer: sequence numbers at the end are kept by an empty record", "[unit]") {
   REQUIRE(Trim({Record(5, {Put(1, "a")}), Record(6, {Put(0, "b"), Put(0, "c")})}) ==
           std::vector<std::string>{Record(5, {Put(1, "a")}), Record(8, {})});
-  REQUIRE(Trim({Record(5, {Put(0, "a")})}) == std::vector<std::string>{Record(6, {})});
-  REQUIRE(RecordsOf(EmptyWal(6)) == std::vector<std::string>{Record(6, {})});
-  REQUIRE(EmptyWal(0).empty());
+  REQUIRE(Trim({Record(5, {Put(0, "a")})}) ==
+          std::vector<std::string>{Record(5, {}), Record(6, {})});
+  REQUIRE(RecordsOf(EmptyWal(5, 6)) == std::vector<std::string>{Record(5, {}), Record(6, {})});
+  REQUIRE(RecordsOf(EmptyWal(5, 5)) == std::vector<std::string>{Record(5, {})});
+  REQUIRE(EmptyWal(0, 0).empty());
   // It survives a second time.
   REQUIRE(Trim({Record(5, {Put(0, "a")}), Record(9, {})}) ==
-          std::vector<std::string>{Record(9, {})});
+          std::vector<std::string>{Record(5, {}), Record(9, {})});
 }
 
 TEST_CASE("wal_trimmer: a batch with a range deletion is kept whole, or not at all", "[unit]") {
   const std::string kept = Record(5, {Put(0, "a"), RangeDeletion(0), Put(1, "b")});
   REQUIRE(Trim({kept}) == std::vector<std::string>{kept});
   REQUIRE(Trim({Record(5, {Put(0, "a"), RangeDeletion(0)})}) ==
-          std::vector<std::string>{Record(7, {})});
+          std::vector<std::string>{Record(5, {}), Record(7, {})});
 }
 
 TEST_CASE("wal_trimmer: what must not be left out is refused", "[unit]") {
@@ -131,7 +143,8 @@ TEST_CASE("wal_trimmer: random batches, in random pieces, lose what is not neede
   for (int round = 0; round < 50; ++round) {
     std::vector<std::string> records;
     std::vector<std::pair<uint64_t, std::string>> needed;  // sequence number and entry
-    uint64_t sequence = 1 + random() % 1000;
+    const uint64_t first_sequence = 1 + random() % 1000;
+    uint64_t sequence = first_sequence;
     for (uint64_t n = random() % 200; n > 0; --n) {
       std::vector<std::string> entries;
       const uint64_t first = sequence;
@@ -169,12 +182,16 @@ TEST_CASE("wal_trimmer: random batches, in random pieces, lose what is not neede
     }
     REQUIRE(left == needed);
     REQUIRE((records.empty() || end == sequence));
-    REQUIRE(trimmer.usage().NeededBytes(kFamilies, kWal) ==
-            trimmer.usage().bytes() -
-                (end == sequence && !records.empty() &&
-                         (needed.empty() || needed.back().first + 1 != sequence)
-                     ? kBatchHeaderSize
-                     : 0));
+    if (!records.empty()) {
+      BatchHeader header;
+      REQUIRE(DecodeBatchHeader(RecordsOf(out).front(), &header).ok());
+      REQUIRE(header.sequence == first_sequence);
+    }
+    const WalUsage usage = UsageOf(RecordsOf(out));
+    REQUIRE(trimmer.usage().bytes() == usage.bytes());
+    REQUIRE(trimmer.usage().NeededBytes(kFamilies, kWal) == usage.NeededBytes(kFamilies, kWal));
+    REQUIRE(trimmer.usage().first_sequence() == usage.first_sequence());
+    REQUIRE(trimmer.usage().next_sequence() == usage.next_sequence());
   }
 }
 
