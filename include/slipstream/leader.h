@@ -230,7 +230,8 @@ class Leader {
   virtual int port() const = 0;
 
   // Stops serving, ends all streams, and closes the database if Open opened it. Idempotent.
-  // Returns what rocksdb::DB::Close returns.
+  // Returns what rocksdb::DB::Close returns; under kMemoryOnly also why what was only in memory
+  // could not be flushed, which is lost then.
   virtual rocksdb::Status Close() = 0;
 };
 

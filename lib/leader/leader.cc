@@ -62,14 +62,22 @@ absl::Duration FenceInterval(uint64_t lease_ms) {
 }
 
 // RocksDB flushes when it is closed if it knows of writes that are in no WAL. Those whose WAL is in
-// memory it takes for safe; an empty write without a WAL makes it flush all.
-void AskForFlushAtClose(rocksdb::DB* db) {
+// memory it takes for safe. Nor does it wait for memtables that are full already: the next write
+// makes them immutable, with an empty one in their place, and then it finds nothing to flush. So
+// all are flushed here; what is written afterwards, to a database that its host closes later, is
+// flushed because an empty write without a WAL makes RocksDB do so.
+Status FlushBeforeClose(rocksdb::DB* db) {
+  if (db->GetDBOptions().avoid_flush_during_shutdown) return Status::OK();
+  std::vector<std::string> files;
+  uint64_t manifest_size = 0;
+  Status s = db->GetRootDB()->GetLiveFiles(files, &manifest_size, /*flush_memtable=*/true);
   rocksdb::WriteBatch nothing;
   nothing.PutLogData("").PermitUncheckedError();
   rocksdb::WriteOptions without_wal;
   without_wal.disableWAL = true;
   // If this is refused, as after a background error, so is the flush.
   db->GetRootDB()->Write(without_wal, &nothing).PermitUncheckedError();
+  return s;
 }
 
 class LeaderImpl : public Leader {
@@ -403,13 +411,14 @@ Status LeaderImpl::Stop() {
   // A server of the leader's own ends with it; the streams of a shared one were finished above.
   if (options_.server == nullptr && server_ != nullptr) server_->Stop();
   rocksdb::DB* db = db_.exchange(nullptr, std::memory_order_acq_rel);
-  if (db != nullptr && memory_wals_ != nullptr) AskForFlushAtClose(db);
+  Status flushed;
+  if (db != nullptr && memory_wals_ != nullptr) flushed = FlushBeforeClose(db);
   Status s;
   if (owned_db_ != nullptr) {
     s = owned_db_->Close();
     owned_db_.reset();
   }
-  return s;
+  return s.ok() ? flushed : s;
 }
 
 }  // namespace

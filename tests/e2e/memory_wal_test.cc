@@ -91,6 +91,29 @@ TEST_CASE("memory WAL: a close loses nothing, unless it is told not to flush", "
   RequireEqual(leader, follower);
 }
 
+TEST_CASE("memory WAL: a close flushes memtables that have just become full", "[e2e]") {
+  LocalCluster cluster;
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = TestColumnFamilies();
+  for (auto& d : descriptors) d.options.write_buffer_size = 64 << 10;
+  for (int round = 0; round < 20; ++round) {
+    INFO("round " << round);
+    LocalLeader leader =
+        cluster.StartLeader(MemoryOptions(cluster), LocalCluster::db_options(), descriptors);
+    std::string value;
+    if (round > 0) {
+      RequireOk(leader.db()->Get(rocksdb::ReadOptions(), "last", &value));
+      CHECK(value == std::to_string(round - 1));
+    }
+    // The memtable is to be flushed when this is in it, by whoever writes next: that is the close.
+    rocksdb::WriteBatch batch;
+    for (int i = 0; i < 60; ++i) {
+      RequireOk(batch.Put("key" + std::to_string(i), std::string(2000, 'x')));
+    }
+    RequireOk(batch.Put("last", std::to_string(round)));
+    RequireOk(leader.db()->Write(WriteOptions(), &batch));
+  }
+}
+
 TEST_CASE("memory WAL: after a crash what was flushed is there and followers go back", "[e2e]") {
   NodeCluster cluster;
   auto leader = cluster.StartLeader(0, kMemoryNode);
