@@ -153,8 +153,14 @@ void FaultFileSystem::Arm(FileFault fault) {
   calls_ = 0;
 }
 
+void FaultFileSystem::Stop() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  stopped_ = true;
+}
+
 void FaultFileSystem::Heal() {
   std::lock_guard<std::mutex> lock(mutex_);
+  stopped_ = false;
   fault_.reset();
 }
 
@@ -173,6 +179,7 @@ IOStatus FaultFileSystem::Strike(FileRole role, FileCall call, uint64_t* torn) {
   IOStatus s;
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    if (stopped_ && call != FileCall::kNewReader && call != FileCall::kRead) return FatalError();
     if (!fault_ || fault_->role != role || fault_->call != call) return IOStatus::OK();
     ++calls_;
     const bool strikes = fault_->lasting ? calls_ >= fault_->nth : calls_ == fault_->nth;

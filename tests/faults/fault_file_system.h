@@ -65,7 +65,9 @@ class FaultFileSystem : public rocksdb::FileSystemWrapper {
   const char* Name() const override { return "FaultFileSystem"; }
 
   void Arm(FileFault fault);
-  // Ends a lasting fault, and one that has not struck.
+  // As if the process were gone: every call that changes something fails from here on, until Heal.
+  void Stop();
+  // Ends a lasting fault, one that has not struck, and Stop.
   void Heal();
   // Calls of the armed kind since it was armed.
   uint64_t calls() const;
@@ -109,6 +111,7 @@ class FaultFileSystem : public rocksdb::FileSystemWrapper {
 
   mutable std::mutex mutex_;
   std::optional<FileFault> fault_;
+  bool stopped_ = false;
   uint64_t calls_ = 0;
   uint64_t failures_ = 0;
 };

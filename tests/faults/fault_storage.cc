@@ -8,6 +8,15 @@ namespace slipstream::testing {
 using rocksdb::Slice;
 using rocksdb::Status;
 
+namespace {
+
+bool Changes(StorageCall call) {
+  return call != StorageCall::kNewReader && call != StorageCall::kRead &&
+         call != StorageCall::kSize && call != StorageCall::kList;
+}
+
+}  // namespace
+
 std::string ToString(StorageCall call) {
   switch (call) {
     case StorageCall::kNewWriter:
@@ -92,8 +101,14 @@ void FaultStorage::Arm(StorageFault fault) {
   calls_ = 0;
 }
 
+void FaultStorage::Stop() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  stopped_ = true;
+}
+
 void FaultStorage::Heal() {
   std::lock_guard<std::mutex> lock(mutex_);
+  stopped_ = false;
   fault_.reset();
 }
 
@@ -116,6 +131,7 @@ std::optional<StorageFault> FaultStorage::Strike(StorageCall call) {
   std::optional<StorageFault> fault;
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    if (stopped_ && Changes(call)) return StorageFault();
     if (!fault_ || fault_->call != call) return fault;
     ++calls_;
     const bool strikes = fault_->lasting ? calls_ >= fault_->nth : calls_ == fault_->nth;

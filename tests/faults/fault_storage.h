@@ -52,7 +52,9 @@ class FaultStorage : public SharedStorage {
   explicit FaultStorage(std::shared_ptr<SharedStorage> target) : target_(std::move(target)) {}
 
   void Arm(StorageFault fault);
-  // Ends a lasting fault, and one that has not struck.
+  // As if this process were gone: every call that changes something fails from here on, until Heal.
+  void Stop();
+  // Ends a lasting fault, one that has not struck, and Stop.
   void Heal();
   void HealLasting();
   // Calls of the armed kind since it was armed.
@@ -81,6 +83,7 @@ class FaultStorage : public SharedStorage {
   const std::shared_ptr<SharedStorage> target_;
   mutable std::mutex mutex_;
   std::optional<StorageFault> fault_;
+  bool stopped_ = false;
   uint64_t calls_ = 0;
   uint64_t failures_ = 0;
 };

@@ -193,10 +193,12 @@ Status ReadRange(rocksdb::DB* db, ColumnFamilyHandle* handle, const std::string&
 
 void ShowSomethingNew(Cluster* cluster, Model* model, Verdict* verdict) {
   if (verdict->failed()) return;
-  const std::string key = "k0/new";
-  const Status s = cluster->db()->Put(rocksdb::WriteOptions(), key, "");
+  const Status s = cluster->db()->Put(rocksdb::WriteOptions(), kNewKey, "");
   if (!s.ok()) return verdict->Fail("the leader refused a write: " + s.ToString());
-  model->Apply({{Change::Kind::kPut, "default", key, EncodePlain("")}});
+  model->Apply({{Change::Kind::kPut, "default", kNewKey, EncodePlain("")}});
+  if (const Status flushed = cluster->PublishWrites(); !flushed.ok()) {
+    return verdict->Fail("FlushWAL: " + flushed.ToString());
+  }
   const Position p = cluster->leader()->position();
   for (size_t i = 0; i < cluster->slots(); ++i) {
     Follower* follower = cluster->follower(i);
@@ -211,6 +213,9 @@ void ShowSomethingNew(Cluster* cluster, Model* model, Verdict* verdict) {
 void Checkpoint(Cluster* cluster, Model* model, Random* random, Verdict* verdict) {
   if (verdict->failed()) return;
   ++verdict->totals->checkpoints;
+  if (const Status flushed = cluster->PublishWrites(); !flushed.ok()) {
+    return verdict->Fail("FlushWAL: " + flushed.ToString());
+  }
   const Position p = cluster->leader()->position();
   verdict->Trace("checkpoint at " + p.ToString());
   const LeaderStats stats = cluster->leader()->stats();

@@ -16,6 +16,9 @@ namespace slipstream::oracle {
 // REQUIRES: nobody writes.
 void Checkpoint(Cluster* cluster, Model* model, Random* random, Verdict* verdict);
 
+// What ShowSomethingNew writes. Of this key the leader is believed after a crash.
+inline constexpr char kNewKey[] = "k0/new";
+
 // Writes one key, and waits until every open follower shows it: none then reads from a generation
 // whose files may have been given up while it was cut off.
 // REQUIRES: nobody writes.

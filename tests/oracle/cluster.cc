@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "rocksdb/memtablerep.h"
 #include "slipstream/replay_memtable.h"
 #include "tests/oracle/vanishing_storage.h"
 
@@ -32,24 +33,16 @@ Status Cluster::OpenLeader(Random* random) {
   if (storage_ == nullptr) {
     s = NewDirectoryStorage(directory_ + "/shared", &storage_);
     if (s.ok()) storage_ = NewVanishingStorage(std::move(storage_));
+    if (s.ok()) faults_ = std::make_unique<Faults>(storage_);
   }
   if (s.ok() && seed_.shared_server && server_ == nullptr) {
     s = ReplicationServer::Start({}, &server_);
   }
   if (!s.ok()) return s;
-  LeaderOptions options;
-  options.database = kDatabase;
-  options.storage = storage_;
-  options.server = server_;
-  options.server_options.listen_address = "127.0.0.1:" + std::to_string(port_);
-  options.replication_log_bytes = seed_.replication_log_bytes;
-  options.max_batch_delay_us = seed_.max_batch_delay_us;
-  options.heartbeat_ms = seed_.heartbeat_ms;
-  options.follower_lease_ms = lease_ms_;
-  options.replay_memtable = seed_.replay_memtable;
-
+  const LeaderOptions options = OptionsOfLeader();
   rocksdb::DBOptions db_options = seed_.db;
-  db_options.avoid_flush_during_recovery = random->OneIn(2);
+  db_options.env = faults_->env();
+  db_options.avoid_flush_during_recovery = random->OneIn(2) && seed_.wal != WalKeeping::kMemory;
   const std::string path = directory_ + "/leader";
   if (seed_.separate_wal_directory) db_options.wal_dir = directory_ + "/wal";
   std::vector<std::string> names;
@@ -81,6 +74,21 @@ Status Cluster::OpenLeader(Random* random) {
   return s;
 }
 
+LeaderOptions Cluster::OptionsOfLeader() const {
+  LeaderOptions options;
+  options.database = kDatabase;
+  options.storage = faults_->leaders_storage();
+  options.server = server_;
+  options.server_options.listen_address = "127.0.0.1:" + std::to_string(port_);
+  options.replication_log_bytes = seed_.replication_log_bytes;
+  options.max_batch_delay_us = seed_.max_batch_delay_us;
+  options.heartbeat_ms = seed_.heartbeat_ms;
+  options.follower_lease_ms = lease_ms_;
+  options.replay_memtable = seed_.replay_memtable;
+  if (seed_.wal == WalKeeping::kMemory) options.wal = WalMode::kMemoryOnly;
+  return options;
+}
+
 Status Cluster::OpenTransactionDB(const LeaderOptions& options,
                                   const rocksdb::DBOptions& db_options, const std::string& path,
                                   const std::vector<ColumnFamilyDescriptor>& descriptors,
@@ -97,16 +105,31 @@ Status Cluster::OpenTransactionDB(const LeaderOptions& options,
 
 Status Cluster::CloseLeader(CloseStyle style, bool destroy_only) {
   Status s;
-  if (style == CloseStyle::kCrash) {
+  if (style != CloseStyle::kOrderly) {
     s = db()->SetDBOptions({{"avoid_flush_during_shutdown", "true"}});
   }
+  const bool kill = s.ok() && style == CloseStyle::kKill;
+  if (kill) faults_->StopLeader();
   for (const auto& [name, handle] : handles_) delete handle;
   handles_.clear();
   verdict_->totals->objects_deleted += leader_->stats().deleted_objects;
   if (transaction_db_ != nullptr || (s.ok() && !destroy_only)) s = leader_->Close();
   delete std::exchange(transaction_db_, nullptr);
   leader_.reset();
-  return s;
+  if (!kill) return s;
+  // Whatever it said: nobody would have heard it.
+  faults_->Heal();
+  return Status::OK();
+}
+
+Status Cluster::PublishWrites() const {
+  return seed_.wal == WalKeeping::kManual ? db()->FlushWAL(/*sync=*/false) : Status::OK();
+}
+
+Status Cluster::FlushAll() const {
+  std::vector<ColumnFamilyHandle*> all;
+  for (const auto& [name, handle] : handles_) all.push_back(handle);
+  return db()->Flush(rocksdb::FlushOptions(), all);
 }
 
 ColumnFamilyHandle* Cluster::handle(const std::string& family) const {
@@ -132,25 +155,31 @@ Status Cluster::OpenFollower(size_t i, Random* random) {
   FollowerOptions options;
   options.database = kDatabase;
   options.leader_address = "127.0.0.1:" + std::to_string(network_.port(i));
-  options.storage = storage_;
+  options.storage = faults_->followers_storage();
   options.name = "follower " + std::to_string(i);
-  options.rebuild_flushed_bytes = seed_.rebuild_flushed_bytes;
+  const FollowerVariant& variant = seed_.variants[i];
+  rocksdb::ColumnFamilyOptions family = seed_.family;
+  if (variant.skip_list) {
+    // One with lookahead: the plain one means that the follower chooses.
+    family.memtable_factory = std::make_shared<rocksdb::SkipListFactory>(16);
+  }
+  options.rebuild_flushed_bytes = variant.small_limits ? 64 << 10 : seed_.rebuild_flushed_bytes;
   options.rebuild_interval_ms = seed_.rebuild_interval_ms;
   options.ack_interval_us = seed_.ack_interval_us;
-  options.receive_queue_bytes = seed_.receive_queue_bytes;
+  options.receive_queue_bytes = seed_.ReceiveQueueBytes(i);
   options.stream_timeout_ms = seed_.stream_timeout_ms;
-  options.other_column_families = seed_.family;
+  options.other_column_families = family;
   FollowerSlot& slot = *slots_[i];
   options.on_history_reset = [&slot](const HistoryReset& reset) {
     absl::MutexLock lock(&slot.resets_mutex);
     slot.resets.push_back(reset);
   };
   rocksdb::DBOptions db_options;
-  db_options.max_open_files = seed_.follower_max_open_files;
+  db_options.max_open_files = variant.small_limits ? 20 : seed_.follower_max_open_files;
   // Each follower names some of the column families; it has to show the others as well.
   std::vector<ColumnFamilyDescriptor> descriptors;
   for (const auto& [name, handle] : handles_) {
-    if (name == "default" || random->OneIn(2)) descriptors.emplace_back(name, seed_.family);
+    if (name == "default" || random->OneIn(2)) descriptors.emplace_back(name, family);
   }
   std::vector<ColumnFamilyHandle*> handles;
   std::unique_ptr<Follower> follower;

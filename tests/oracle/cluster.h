@@ -13,6 +13,7 @@
 #include "rocksdb/utilities/transaction_db.h"
 #include "slipstream/follower.h"
 #include "slipstream/leader.h"
+#include "tests/oracle/faults.h"
 #include "tests/oracle/network.h"
 #include "tests/oracle/random.h"
 #include "tests/oracle/seed_options.h"
@@ -39,6 +40,7 @@ struct FollowerSlot {
 enum class CloseStyle {
   kOrderly,  // RocksDB flushes what is only in memory
   kCrash,    // nothing is flushed
+  kKill,     // what RocksDB does while it is closed reaches neither its disk nor the storage
 };
 
 // Threads: the conductor's alone, except where a method says otherwise.
@@ -81,6 +83,11 @@ class Cluster {
 
   Network* network() { return &network_; }
 
+  // Any thread: followers may see what was written so far, and the leader's position covers it.
+  [[nodiscard]] rocksdb::Status PublishWrites() const;
+  // Of the memtables of all column families.
+  [[nodiscard]] rocksdb::Status FlushAll() const;
+
   // The newest WAL on disk and its size; empty if there is none.
   std::pair<std::string, uint64_t> NewestWal() const;
   // Objects on the storage.
@@ -92,6 +99,7 @@ class Cluster {
 
  private:
   void AddCounts(const Follower& follower);
+  LeaderOptions OptionsOfLeader() const;
   rocksdb::Status OpenTransactionDB(const LeaderOptions& options,
                                     const rocksdb::DBOptions& db_options, const std::string& path,
                                     const std::vector<rocksdb::ColumnFamilyDescriptor>& descriptors,
@@ -103,6 +111,7 @@ class Cluster {
   uint64_t lease_ms_;
   Network network_;
   std::shared_ptr<SharedStorage> storage_;
+  std::unique_ptr<Faults> faults_;
   std::shared_ptr<ReplicationServer> server_;
   int port_ = 0;
   std::atomic<uint64_t> leader_epoch_{0};

@@ -41,7 +41,7 @@ void PrintHelp() {
       "  --seeds N       how many seeds to run, one after the other; default: 1\n"
       "  --seconds N     run seeds until this many seconds have passed\n"
       "  --operations N  write operations of a seed; default: 4000\n"
-      "  --followers N   default: 2\n"
+      "  --followers N   default: two or three, as the seed chooses\n"
       "  --without LIST  kinds of operations to leave out, separated by commas:\n"
       "                  %s\n"
       "  --keep          do not remove the directory of a seed that failed\n"
@@ -111,8 +111,8 @@ int Parse(int argc, char** argv, CommandLine* out) {
 
 std::string ReplayCommand(const CommandLine& line, uint64_t seed) {
   std::string text = "oracle --seed " + std::to_string(seed) + " --operations " +
-                     std::to_string(line.run.operations) + " --followers " +
-                     std::to_string(line.run.followers);
+                     std::to_string(line.run.operations);
+  if (line.run.followers != 0) text += " --followers " + std::to_string(line.run.followers);
   if (!line.run.without.empty()) {
     text += " --without " +
             Join(std::vector<std::string>(line.run.without.begin(), line.run.without.end()));
@@ -157,6 +157,13 @@ void PrintTotals(const Totals& t, double seconds) {
       n(t.lost_operations), n(t.objects_deleted), n(t.families_created), n(t.families_dropped),
       n(t.ingests), n(t.range_file_deletions));
   printf("  transactions: %llu prepared, %llu rolled back\n", n(t.prepared), n(t.rolled_back));
+  printf(
+      "  seeds with: WAL in memory %llu (column families apart after a crash %llu), "
+      "manual_wal_flush "
+      "%llu, three followers or more %llu, a skip list %llu, small limits %llu; %llu kills, the "
+      "model rewound %llu times\n",
+      n(t.memory_wal), n(t.torn_families), n(t.manual_wal), n(t.three_followers), n(t.skip_lists),
+      n(t.small_limits), n(t.leader_kills), n(t.rewinds));
   fflush(stdout);
 }
 
@@ -177,6 +184,11 @@ void PrintFailure(const CommandLine& line, const SeedOptions& seed, const Verdic
 class Watch {
  public:
   Watch(const Totals* totals, absl::Time begin) : thread_([=, this] { Run(totals, begin); }) {}
+  // Whose operations to print if nothing moves; null between seeds.
+  void Set(const Verdict* verdict) {
+    absl::MutexLock lock(&mutex_);
+    verdict_ = verdict;
+  }
   ~Watch() {
     stop_.Notify();
     thread_.join();
@@ -202,20 +214,41 @@ class Watch {
              static_cast<unsigned long long>(totals->reader_checks.load()));
       fflush(stdout);
       if (absl::Now() - moved > kHung) {
-        printf("FAILED: nothing has moved for %s\n%s", absl::FormatDuration(kHung).c_str(),
-               replay_on_abort);
+        printf("FAILED: nothing has moved for %s\nlast operations:\n",
+               absl::FormatDuration(kHung).c_str());
+        PrintLastOperations();
+        printf("%s", replay_on_abort);
         fflush(stdout);
         abort();
       }
     }
   }
 
+  void PrintLastOperations() {
+    absl::MutexLock lock(&mutex_);
+    if (verdict_ == nullptr) return;
+    for (const std::string& operation : verdict_->LastOperations()) {
+      printf("  %s\n", operation.c_str());
+    }
+  }
+
+  absl::Mutex mutex_;
+  const Verdict* verdict_ ABSL_GUARDED_BY(mutex_) = nullptr;
   absl::Notification stop_;
   std::thread thread_;
 };
 
+void CountModes(const SeedOptions& seed, Totals* totals) {
+  totals->memory_wal += seed.wal == WalKeeping::kMemory;
+  totals->torn_families += seed.TornByCrash();
+  totals->manual_wal += seed.wal == WalKeeping::kManual;
+  totals->three_followers += seed.followers >= 3;
+  totals->skip_lists += seed.variants.front().skip_list;
+  totals->small_limits += seed.variants.back().small_limits;
+}
+
 // Returns whether all checks held.
-bool RunSeed(const CommandLine& line, uint64_t number, Totals* totals) {
+bool RunSeed(const CommandLine& line, uint64_t number, Totals* totals, Watch* watch) {
   const SeedOptions seed = ChooseOptions(number, line.run);
   snprintf(replay_on_abort, sizeof(replay_on_abort), "\nreplay: %s\n",
            ReplayCommand(line, number).c_str());
@@ -229,6 +262,7 @@ bool RunSeed(const CommandLine& line, uint64_t number, Totals* totals) {
     return false;
   }
   Verdict verdict(totals);
+  watch->Set(&verdict);
   {
     SeedRun run(line.run, seed, directory, &verdict);
     run.Run();
@@ -239,7 +273,9 @@ bool RunSeed(const CommandLine& line, uint64_t number, Totals* totals) {
     std::error_code ignored;
     std::filesystem::remove_all(directory, ignored);
   }
+  watch->Set(nullptr);
   ++totals->seeds;
+  CountModes(seed, totals);
   return !verdict.failed();
 }
 
@@ -257,7 +293,7 @@ int Main(int argc, char** argv) {
       const double elapsed = absl::ToDoubleSeconds(absl::Now() - begin);
       if (line.seeds != 0 && i >= line.seeds) break;
       if (line.seconds != 0 && elapsed >= static_cast<double>(line.seconds)) break;
-      ok = RunSeed(line, line.seed + i, &totals);
+      ok = RunSeed(line, line.seed + i, &totals, &watch);
     }
   }
   PrintTotals(totals, absl::ToDoubleSeconds(absl::Now() - begin));

@@ -18,11 +18,12 @@ using rocksdb::Slice;
 using rocksdb::Status;
 
 Maintenance::Maintenance(const RunOptions& run, const SeedOptions& seed, Cluster* cluster,
-                         Model* model, Random* random, Verdict* verdict)
+                         Model* model, Journal* journal, Random* random, Verdict* verdict)
     : run_(run),
       seed_(seed),
       cluster_(cluster),
       model_(model),
+      journal_(journal),
       random_(random),
       verdict_(verdict) {}
 
@@ -96,10 +97,10 @@ void Maintenance::DoOneAlone() {
 
 bool Maintenance::FlushSome() {
   if (!run_.Allows("flush")) return true;
-  if (random_->OneIn(3)) {
-    std::vector<ColumnFamilyHandle*> all;
-    for (const auto& [name, handle] : cluster_->handles()) all.push_back(handle);
-    return Report("flush all", cluster_->db()->Flush(rocksdb::FlushOptions(), all));
+  // A flush that is asked for takes the families that it names, also with atomic_flush.
+  const bool together = seed_.wal == WalKeeping::kMemory && seed_.db.atomic_flush;
+  if (random_->OneIn(3) || together) {
+    return Report("flush all", cluster_->FlushAll());
   }
   const std::string family = AnyFamily();
   return Report("flush " + family,
@@ -181,6 +182,7 @@ bool Maintenance::CreateFamily() {
   const Status s = cluster_->CreateFamily(name);
   if (s.ok()) {
     model_->AddFamily(name);
+    journal_->FamilyCreated(name);
     ++verdict_->totals->families_created;
   }
   return Report("create " + name, s);
@@ -193,6 +195,7 @@ bool Maintenance::DropFamily(const std::vector<std::string>& reserved) {
     const Status s = cluster_->DropFamily(name);
     if (s.ok()) {
       model_->DropFamily(name);
+      journal_->FamilyDropped(name);
       ++verdict_->totals->families_dropped;
     }
     return Report("drop " + name, s);
@@ -268,6 +271,7 @@ bool Maintenance::Ingest() {
   const Status s = cluster_->db()->IngestExternalFiles(args);
   if (s.ok()) {
     model_->Apply(changes);
+    journal_->Safe(changes);
     ++verdict_->totals->ingests;
   }
   std::error_code ignored;
@@ -283,12 +287,18 @@ bool Maintenance::DeleteFiles() {
   const std::string end = "l";
   const Slice begin_key(begin);
   const Slice end_key(end);
-  Status s = rocksdb::DeleteFilesInRange(cluster_->db(), handle, &begin_key, &end_key, false);
+  // Which of the writes in question would be lost by a crash could not be told afterwards.
+  Status s;
+  if (seed_.wal == WalKeeping::kMemory) s = cluster_->FlushAll();
+  if (s.ok()) s = cluster_->PublishWrites();
+  if (!s.ok()) return Report("making all safe before a deletion of files", s);
+  s = rocksdb::DeleteFilesInRange(cluster_->db(), handle, &begin_key, &end_key, false);
   // What is gone depends on which files there were.
   Model::Family content;
   if (s.ok()) s = ReadRange(cluster_->db(), handle, begin, end, &content);
   if (s.ok()) {
     model_->Replace(family, begin, end, std::move(content));
+    if (journal_->running()) journal_->Start(model_->Copy());
     ++verdict_->totals->range_file_deletions;
   }
   return Report("delete files of " + family, s);

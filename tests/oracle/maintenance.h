@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/oracle/cluster.h"
+#include "tests/oracle/journal.h"
 #include "tests/oracle/model.h"
 #include "tests/oracle/random.h"
 #include "tests/oracle/verdict.h"
@@ -18,7 +19,7 @@ namespace slipstream::oracle {
 class Maintenance {
  public:
   Maintenance(const RunOptions& run, const SeedOptions& seed, Cluster* cluster, Model* model,
-              Random* random, Verdict* verdict);
+              Journal* journal, Random* random, Verdict* verdict);
 
   // Does something that may go on beside writers.
   // reserved: column families that no writer writes to meanwhile.
@@ -50,6 +51,7 @@ class Maintenance {
   const SeedOptions& seed_;
   Cluster* const cluster_;
   Model* const model_;
+  Journal* const journal_;
   Random* const random_;
   Verdict* const verdict_;
   uint64_t next_file_ = 0;

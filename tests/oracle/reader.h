@@ -25,8 +25,9 @@ namespace slipstream::oracle {
 // Lifetime: ends before its follower is closed.
 class Reader {
  public:
-  Reader(std::string name, const SeedOptions& seed, uint64_t random_seed, Follower* follower,
-         const std::atomic<uint64_t>* leader_epoch, Verdict* verdict);
+  // slot: the follower's number.
+  Reader(std::string name, const SeedOptions& seed, size_t slot, uint64_t random_seed,
+         Follower* follower, const std::atomic<uint64_t>* leader_epoch, Verdict* verdict);
   // Lets go of everything that it holds, after reading it once more.
   ~Reader();
 
@@ -71,6 +72,7 @@ class Reader {
 
   const std::string name_;
   const SeedOptions& seed_;
+  const uint64_t receive_queue_bytes_;
   Random random_;
   Follower* const follower_;
   const std::atomic<uint64_t>* const leader_epoch_;

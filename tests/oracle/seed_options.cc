@@ -86,6 +86,53 @@ rocksdb::DBOptions ChooseDBOptions(Random* random) {
   return o;
 }
 
+// What came later is chosen by numbers of its own, so that the seeds go on choosing the rest as
+// they did.
+void ChooseWalKeeping(Random* random, const RunOptions& run, SeedOptions* o) {
+  o->kills = random->OneIn(2) && run.Allows("kills");
+  o->flush_wal_percent = random->Skewed(1, 64);
+  const uint64_t way = random->Below(3);
+  const bool rather = random->OneIn(2);
+  if (o->transactions && !rather) return;
+  if (way == 0 && run.Allows("memory-wal")) {
+    o->wal = WalKeeping::kMemory;
+    o->db.WAL_ttl_seconds = 0;
+    o->db.avoid_flush_during_recovery = false;
+  } else if (way == 1 && run.Allows("manual-wal")) {
+    o->wal = WalKeeping::kManual;
+    o->db.manual_wal_flush = true;
+    o->db.unordered_write = false;   // a leader refuses both together
+    o->kills = run.Allows("kills");  // nothing else loses what is in the buffer
+  } else {
+    return;
+  }
+  // What is held as prepared is in no journal from which it could be restored.
+  o->transactions = false;
+  o->lost_tails = false;
+  // They tell what a crash has left.
+  o->markers = true;
+  if (!o->TornByCrash()) return;
+  o->weights[static_cast<size_t>(OperationKind::kPair)] = 0;
+  o->weights[static_cast<size_t>(OperationKind::kTransfer)] = 0;
+}
+
+// A database that is closed while RocksDB 7.8 recovers from a retryable error by itself waits for
+// ever: ErrorHandler::RecoverFromRetryableBGIOError returns at its end with recovery_in_prog_ set,
+// which CloseHelper waits for. What fails while a leader is killed is such an error.
+void AvoidWaitAtKill(SeedOptions* o) {
+  if (o->kills) o->db.max_bgerror_resume_count = 0;
+}
+
+void ChooseFollowers(Random* random, const RunOptions& run, SeedOptions* o) {
+  const size_t chosen = random->OneIn(3) ? 3 : 2;
+  o->followers = run.followers != 0 ? run.followers : chosen;
+  o->variants.resize(o->followers);
+  const bool skip_list = random->OneIn(2) && run.Allows("skip-list");
+  const bool small = random->OneIn(2);
+  if (skip_list) o->variants.front().skip_list = true;
+  if (small) o->variants.back().small_limits = true;
+}
+
 }  // namespace
 
 const std::vector<std::string>& KindsThatCanBeLeftOut() {
@@ -93,7 +140,8 @@ const std::vector<std::string>& KindsThatCanBeLeftOut() {
       "flush",          "compact",          "column-families", "ingest",       "delete-files",
       "leader-restart", "follower-restart", "lost-tail",       "options",      "range-deletes",
       "empty-ranges",   "big-values",       "blobs",           "atomic-flush", "readers",
-      "network",        "transactions"};
+      "network",        "transactions",     "memory-wal",      "manual-wal",   "kills",
+      "skip-list"};
   return kinds;
 }
 
@@ -108,7 +156,6 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
   Random random(seed);
   SeedOptions o;
   o.seed = seed;
-  o.followers = run.followers;
   o.families = random.Between(1, 5);
   o.writers = random.Between(1, 3);
   o.readers_per_follower = random.Between(1, 2);
@@ -159,6 +206,10 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
     o.lost_tails = false;
   }
   o.replay_memtable = random.OneIn(2) && !o.db.unordered_write;
+  Random later(seed ^ 0x1a7e4);
+  ChooseWalKeeping(&later, run, &o);
+  AvoidWaitAtKill(&o);
+  ChooseFollowers(&later, run, &o);
   return o;
 }
 
@@ -169,6 +220,10 @@ std::string SeedOptions::Describe() const {
   };
   add("families", families);
   add("writers", writers);
+  add("followers", followers);
+  add("wal", static_cast<uint64_t>(wal));
+  add("flush_wal_percent", flush_wal_percent);
+  add("kills", kills);
   add("readers_per_follower", readers_per_follower);
   add("keys", keys);
   add("markers", markers);

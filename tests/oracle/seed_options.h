@@ -15,7 +15,7 @@ namespace slipstream::oracle {
 // What the command line fixes for all seeds.
 struct RunOptions {
   uint64_t operations = 4000;  // of all writers of a seed together
-  size_t followers = 2;
+  size_t followers = 0;        // 0 = as the seed chooses
   bool verbose = false;
   bool keep = false;              // the directories
   std::set<std::string> without;  // names of kinds of operations that are left out
@@ -28,6 +28,19 @@ struct RunOptions {
 const std::vector<std::string>& KindsThatCanBeLeftOut();
 // Kinds that RunOptions::with may name.
 const std::vector<std::string>& KindsThatAreOff();
+
+// Where the leader's writes are before they are flushed.
+enum class WalKeeping : uint8_t {
+  kDisk,
+  kMemory,  // LeaderOptions::wal; a crash loses what is not flushed
+  kManual,  // DBOptions::manual_wal_flush; a kill loses what came after the last FlushWAL
+};
+
+// How one follower differs from the others.
+struct FollowerVariant {
+  bool skip_list = false;     // instead of the replay memtable
+  bool small_limits = false;  // of its memory
+};
 
 struct SeedOptions {
   uint64_t seed = 0;
@@ -45,6 +58,19 @@ struct SeedOptions {
   uint64_t big_value_percent = 0;
   bool transactions = false;  // the leader is a TransactionDB that the host opened
 
+  WalKeeping wal = WalKeeping::kDisk;
+  // Of 100 operations, how many are followed by a FlushWAL; under kManual.
+  uint64_t flush_wal_percent = 0;
+  bool kills = false;  // some crashes of the leader stop its disk and its storage in mid-work
+
+  // Whether a new epoch may lack what the one before had.
+  bool TakesBack() const { return lost_tails || wal != WalKeeping::kDisk; }
+  // Whether a crash may bring column families back to different moments: nothing that spans several
+  // of them holds then.
+  bool TornByCrash() const {
+    return wal == WalKeeping::kMemory && !db.atomic_flush && families > 1;
+  }
+
   // RocksDB.
   rocksdb::DBOptions db;
   rocksdb::ColumnFamilyOptions family;
@@ -54,7 +80,8 @@ struct SeedOptions {
   // Slipstream.
   bool faulty_network = false;
   bool shared_server = false;
-  bool replay_memtable = false;  // on the leader; followers always have it
+  bool replay_memtable = false;           // on the leader
+  std::vector<FollowerVariant> variants;  // by follower
   uint64_t replication_log_bytes = 0;
   uint64_t max_batch_delay_us = 0;
   uint64_t heartbeat_ms = 0;
@@ -64,6 +91,11 @@ struct SeedOptions {
   uint64_t rebuild_interval_ms = 0;
   uint64_t ack_interval_us = 0;
   uint64_t receive_queue_bytes = 0;
+
+  // The limit of one follower.
+  uint64_t ReceiveQueueBytes(size_t i) const {
+    return variants[i].small_limits ? 1 << 20 : receive_queue_bytes;
+  }
 
   std::string Describe() const;
 };

@@ -1,9 +1,6 @@
 #include "tests/oracle/seed_run.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -20,10 +17,12 @@ SeedRun::SeedRun(const RunOptions& run, const SeedOptions& seed, std::string dir
       verdict_(verdict),
       random_(seed.seed ^ 0x5eedu),
       cluster_(seed, std::move(directory), verdict),
-      maintenance_(run, seed, &cluster_, &model_, &random_, verdict),
+      journal_(seed.writers),
+      maintenance_(run, seed, &cluster_, &model_, &journal_, &random_, verdict),
       readers_(seed.followers) {
   for (size_t i = 0; i < seed.writers; ++i) {
-    writers_.push_back(std::make_unique<Writer>(i + 1, seed, &cluster_, &model_, verdict));
+    writers_.push_back(
+        std::make_unique<Writer>(i + 1, seed, &cluster_, &model_, &journal_, verdict));
   }
 }
 
@@ -44,7 +43,7 @@ void SeedRun::Run() {
     if (seed_.lost_tails && random_.OneIn(2)) {
       LoseTail(operations);
     } else {
-      Phase(operations, nullptr);
+      Phase(operations, true);
     }
     if (random_.OneIn(2)) maintenance_.DoOneAlone();
     if (seed_.db.atomic_flush && random_.OneIn(2)) maintenance_.FlushAlone();
@@ -59,6 +58,10 @@ bool SeedRun::Begin() {
   if (!Check("opening the leader", cluster_.OpenLeader(&random_))) return false;
   for (const auto& [name, handle] : cluster_.handles()) model_.AddFamily(name);
   for (const auto& writer : writers_) writer->OpenAccounts(BaseTargets());
+  // Readers expect the accounts from the beginning.
+  if (seed_.wal == WalKeeping::kMemory && !Check("first flush", cluster_.FlushAll())) return false;
+  if (!Check("FlushWAL", cluster_.PublishWrites())) return false;
+  NoteOpened();
   for (size_t i = 0; i < seed_.followers; ++i) {
     // Some come later.
     if (random_.OneIn(3)) continue;
@@ -75,7 +78,11 @@ std::vector<Target> SeedRun::BaseTargets() const {
   return targets;
 }
 
-void SeedRun::Phase(uint64_t operations, std::vector<Writer::Journal>* journals) {
+void SeedRun::NoteOpened() {
+  if (seed_.wal != WalKeeping::kDisk) journal_.Start(model_.Copy());
+}
+
+void SeedRun::Phase(uint64_t operations, bool show_at_end) {
   std::vector<Target> targets = BaseTargets();
   std::vector<std::string> reserved;
   for (const auto& [name, handle] : cluster_.handles()) {
@@ -88,10 +95,8 @@ void SeedRun::Phase(uint64_t operations, std::vector<Writer::Journal>* journals)
   }
   std::vector<std::thread> threads;
   for (size_t i = 0; i < writers_.size(); ++i) {
-    Writer::Journal* journal = journals == nullptr ? nullptr : &(*journals)[i];
     const uint64_t n = operations / writers_.size() + (i == 0 ? operations % writers_.size() : 0);
-    threads.emplace_back(
-        [this, i, n, &targets, journal] { writers_[i]->Run(n, targets, journal); });
+    threads.emplace_back([this, i, n, &targets] { writers_[i]->Run(n, targets); });
   }
   bool disturbed = false;
   const uint64_t maintenance = random_.Below(2 + operations / 100);
@@ -106,9 +111,9 @@ void SeedRun::Phase(uint64_t operations, std::vector<Writer::Journal>* journals)
   // Before the writers end: they wait for followers to show what they wrote.
   disturbed |= cluster_.network()->Heal();
   for (std::thread& thread : threads) thread.join();
-  // What is read from here on comes from a generation whose files were kept all the time. After a
-  // phase with journals that is so because a restart of the leader follows.
-  if (disturbed && journals == nullptr) ShowSomethingNew(&cluster_, &model_, verdict_);
+  // What is read from here on comes from a generation whose files were kept all the time. Before a
+  // restart of the leader that is so in any case.
+  if (disturbed && show_at_end) ShowSomethingNew(&cluster_, &model_, verdict_);
 }
 
 void SeedRun::DisturbNetwork() {
@@ -122,8 +127,8 @@ void SeedRun::StartReaders(size_t i) {
   if (!run_.Allows("readers")) return;
   for (size_t r = 0; r < seed_.readers_per_follower; ++r) {
     readers_[i].push_back(std::make_unique<Reader>(
-        "reader " + std::to_string(r) + " of follower " + std::to_string(i), seed_, random_.Next(),
-        cluster_.follower(i), &cluster_.leader_epoch(), verdict_));
+        "reader " + std::to_string(r) + " of follower " + std::to_string(i), seed_, i,
+        random_.Next(), cluster_.follower(i), &cluster_.leader_epoch(), verdict_));
   }
 }
 
@@ -153,159 +158,6 @@ void SeedRun::ChangeFollowers() {
     verdict_->Trace("closing follower " + std::to_string(i));
     cluster_.CloseFollower(i, random_.OneIn(2));
     if (random_.OneIn(2)) OpenFollower(i);
-  }
-}
-
-void SeedRun::RestartLeader() {
-  if (!run_.Allows("leader-restart") || verdict_->failed()) return;
-  const Position old = cluster_.leader()->position();
-  const bool crash = random_.OneIn(2);
-  if (!Check(crash ? "crash of the leader" : "closing the leader",
-             cluster_.CloseLeader(crash ? CloseStyle::kCrash : CloseStyle::kOrderly,
-                                  random_.OneIn(2)))) {
-    return;
-  }
-  if (!Check("opening the leader again", cluster_.OpenLeader(&random_))) return;
-  ++(crash ? verdict_->totals->leader_crashes : verdict_->totals->leader_restarts);
-  if (random_.OneIn(2)) {
-    CheckOldPosition(old, 0);
-    Checkpoint(&cluster_, &model_, &random_, verdict_);
-  }
-}
-
-void SeedRun::LoseTail(uint64_t operations) {
-  const std::pair<std::string, uint64_t> before = cluster_.NewestWal();
-  Model::Families base = model_.Copy();
-  std::vector<uint64_t> written;
-  for (const auto& writer : writers_) written.push_back(writer->written());
-  std::vector<Writer::Journal> journals(writers_.size());
-  Phase(operations, &journals);
-  if (verdict_->failed()) return;
-
-  const Position old = cluster_.leader()->position();
-  std::vector<std::optional<size_t>> resets(seed_.followers);
-  for (size_t i = 0; i < seed_.followers; ++i) {
-    Follower* follower = cluster_.follower(i);
-    // One that has shown everything will have to take it back.
-    if (follower == nullptr || !random_.OneIn(2)) continue;
-    if (!Check("waiting before the crash", follower->WaitFor(old, kPatienceUs))) return;
-    FollowerSlot& slot = cluster_.slot(i);
-    absl::MutexLock lock(&slot.resets_mutex);
-    resets[i] = slot.resets.size();
-  }
-  if (!Check("crash of the leader", cluster_.CloseLeader(CloseStyle::kCrash, random_.OneIn(2)))) {
-    return;
-  }
-  std::string saved, path;
-  if (!DamageWal(before, &saved, &path)) return;
-  if (!ReopenDamaged(saved, path)) return;
-  ++verdict_->totals->leader_crashes;
-  const uint64_t lost = RewindModel(std::move(base), written, journals);
-  verdict_->Trace(std::to_string(lost) + " operations are lost");
-  verdict_->totals->lost_operations += lost;
-  CheckOldPosition(old, lost);
-  for (size_t i = 0; i < seed_.followers && lost > 0; ++i) {
-    if (resets[i]) CheckHistoryReset(i, old, *resets[i]);
-  }
-  Checkpoint(&cluster_, &model_, &random_, verdict_);
-}
-
-bool SeedRun::DamageWal(const std::pair<std::string, uint64_t>& before, std::string* saved,
-                        std::string* path) {
-  const auto [newest, size] = cluster_.NewestWal();
-  const uint64_t from = newest == before.first ? before.second : 0;
-  if (size <= from) return true;
-  std::ifstream in(newest, std::ios::binary);
-  saved->assign(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
-  *path = newest;
-  // Mostly the last records alone.
-  const uint64_t lost = random_.Skewed(1, size - from);
-  std::string damaged = *saved;
-  if (random_.OneIn(3)) {
-    damaged[size - lost] = static_cast<char>(damaged[size - lost] ^ 0x40);
-  } else {
-    damaged.resize(size - lost);
-  }
-  std::ofstream(newest, std::ios::binary | std::ios::trunc).write(damaged.data(), damaged.size());
-  verdict_->Trace("the last " + std::to_string(lost) + " bytes of " + newest + " of " +
-                  std::to_string(size) + " are " +
-                  (damaged.size() == size ? "damaged" : "missing"));
-  ++verdict_->totals->lost_tails;
-  return true;
-}
-
-bool SeedRun::ReopenDamaged(const std::string& saved, const std::string& path) {
-  Status s = cluster_.OpenLeader(&random_);
-  if (s.IsCorruption() && !path.empty()) {
-    // As RocksDB sees fit: files that were flushed need what is missing, or the mode forbids it.
-    ++verdict_->totals->refused_tails;
-    verdict_->Trace("refused: " + s.ToString());
-    std::ofstream(path, std::ios::binary | std::ios::trunc).write(saved.data(), saved.size());
-    s = cluster_.OpenLeader(&random_);
-  }
-  return Check("opening the leader with a damaged WAL", s);
-}
-
-uint64_t SeedRun::RewindModel(Model::Families base, const std::vector<uint64_t>& written_before,
-                              const std::vector<Writer::Journal>& journals) {
-  uint64_t lost = 0;
-  model_.Restore(std::move(base));
-  for (size_t i = 0; i < writers_.size(); ++i) {
-    std::string marker;
-    const Status s =
-        cluster_.db()->Get(rocksdb::ReadOptions(), "m" + std::to_string(i + 1), &marker);
-    if (!s.ok()) {
-      verdict_->Fail("reading the marker of writer " + std::to_string(i + 1) + ": " + s.ToString());
-      return lost;
-    }
-    const uint64_t written = std::stoull(marker);
-    if (written < written_before[i] || written > written_before[i] + journals[i].size()) {
-      verdict_->Fail("the leader has " + marker + " operations of writer " + std::to_string(i + 1) +
-                     ", expected " + std::to_string(written_before[i]) + " to " +
-                     std::to_string(written_before[i] + journals[i].size()));
-      return lost;
-    }
-    const uint64_t kept = written - written_before[i];
-    for (uint64_t j = 0; j < kept; ++j) model_.Apply(journals[i][j]);
-    lost += journals[i].size() - kept;
-    writers_[i]->Rewind(written);
-  }
-  return lost;
-}
-
-void SeedRun::CheckOldPosition(const Position& old, uint64_t lost) {
-  const Position now = cluster_.leader()->position();
-  for (size_t i = 0; i < seed_.followers && !verdict_->failed(); ++i) {
-    Follower* follower = cluster_.follower(i);
-    if (follower == nullptr) continue;
-    const std::string who = "follower " + std::to_string(i);
-    if (!Check(who + " reaching " + now.ToString(), follower->WaitFor(now, kPatienceUs))) return;
-    const Status s = follower->WaitFor(old, 0);
-    if (!s.ok() && !s.IsAborted()) {
-      verdict_->Fail(who + ": WaitFor(" + old.ToString() + ") of an older epoch: " + s.ToString());
-    }
-    if (s.ok() && lost > 0) {
-      verdict_->Fail(who + ": WaitFor(" + old.ToString() + ") is OK, but " + std::to_string(lost) +
-                     " operations before it are lost");
-    }
-  }
-}
-
-void SeedRun::CheckHistoryReset(size_t i, const Position& old, size_t known) {
-  FollowerSlot& slot = cluster_.slot(i);
-  absl::MutexLock lock(&slot.resets_mutex);
-  auto told = [&] { return slot.resets.size() > known; };
-  if (!slot.resets_mutex.AwaitWithTimeout(absl::Condition(&told),
-                                          absl::Microseconds(kPatienceUs))) {
-    return verdict_->Fail("follower " + std::to_string(i) + " had shown " + old.ToString() +
-                          " and does not say that operations are taken back");
-  }
-  const HistoryReset& reset = slot.resets.back();
-  if (reset.shown < old || reset.resumed.epoch <= old.epoch ||
-      reset.resumed.sequence >= reset.shown.sequence) {
-    verdict_->Fail("follower " + std::to_string(i) + " had shown " + old.ToString() +
-                   " and says that it goes from " + reset.shown.ToString() + " back to " +
-                   reset.resumed.ToString());
   }
 }
 

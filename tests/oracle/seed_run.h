@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/oracle/cluster.h"
+#include "tests/oracle/journal.h"
 #include "tests/oracle/maintenance.h"
 #include "tests/oracle/model.h"
 #include "tests/oracle/random.h"
@@ -30,9 +31,11 @@ class SeedRun {
 
  private:
   bool Begin();
+  // The leader was opened: notes what is safe, for seeds whose leader may lose some of the rest.
+  void NoteOpened();
   // Writers write `operations` altogether while maintenance goes on.
-  // journals: of each writer, or null.
-  void Phase(uint64_t operations, std::vector<Writer::Journal>* journals);
+  // show_at_end: that followers which were cut off have caught up when this returns.
+  void Phase(uint64_t operations, bool show_at_end);
   void DisturbNetwork();
   // Starts followers that are closed, closes others.
   void ChangeFollowers();
@@ -41,6 +44,10 @@ class SeedRun {
   void StartReaders(size_t i);
 
   void RestartLeader();
+  // A crash after which the leader has what RocksDB says.
+  void CrashLeader();
+  // Waits until some of the followers show `old`; notes how often they had gone back before.
+  bool LetSomeShow(const Position& old, std::vector<std::optional<size_t>>* resets);
   // A phase that ends with a crash which loses the end of the newest WAL.
   void LoseTail(uint64_t operations);
   bool DamageWal(const std::pair<std::string, uint64_t>& before, std::string* saved,
@@ -48,9 +55,13 @@ class SeedRun {
   bool ReopenDamaged(const std::string& saved, const std::string& path);
   // Rebuilds the model from what the reopened leader says it has. Returns how many operations are
   // lost.
-  uint64_t RewindModel(Model::Families base, const std::vector<uint64_t>& written_before,
-                       const std::vector<Writer::Journal>& journals);
+  uint64_t RewindModel();
+  // How far a family of the leader is, by writer `i`.
+  bool ReadMarker(size_t i, const std::string& family, uint64_t* number);
   void CheckOldPosition(const Position& old, uint64_t lost);
+  // resets: of followers that had shown `old`.
+  void CheckHistoryResets(const Position& old, uint64_t lost,
+                          const std::vector<std::optional<size_t>>& resets);
   // A follower that had shown `old`, of which operations are lost, has to say so.
   // known: how many times it had said such a thing before.
   void CheckHistoryReset(size_t i, const Position& old, size_t known);
@@ -65,6 +76,7 @@ class SeedRun {
   Random random_;
   Model model_;
   Cluster cluster_;
+  Journal journal_;
   Maintenance maintenance_;
   std::vector<std::unique_ptr<Writer>> writers_;
   // By slot of the follower.

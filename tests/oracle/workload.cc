@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 #include <utility>
 
 #include "tests/oracle/merge_operator.h"
@@ -72,11 +73,13 @@ void Batch::Merge(const Target& target, const std::string& key, const std::strin
                       target.name, key, operand});
 }
 
-Writer::Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* model, Verdict* verdict)
+Writer::Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* model, Journal* journal,
+               Verdict* verdict)
     : id_(id),
       seed_(seed),
       cluster_(cluster),
       model_(model),
+      journal_(journal),
       verdict_(verdict),
       random_(seed.seed * 1000003 + id),
       accounts_(kAccounts, kTotal / static_cast<int64_t>(kAccounts)) {
@@ -96,7 +99,7 @@ void Writer::OpenAccounts(const std::vector<Target>& targets) {
   if (!s.ok()) verdict_->Fail("opening accounts: " + s.ToString());
 }
 
-void Writer::Run(uint64_t operations, const std::vector<Target>& targets, Journal* journal) {
+void Writer::Run(uint64_t operations, const std::vector<Target>& targets) {
   for (uint64_t i = 0; i < operations && !verdict_->failed(); ++i) {
     Batch batch;
     const auto kind = static_cast<OperationKind>(random_.Weighted(seed_.weights));
@@ -117,7 +120,10 @@ void Writer::Run(uint64_t operations, const std::vector<Target>& targets, Journa
                      std::to_string(written_) + ": " + s.ToString());
       return;
     }
-    if (journal != nullptr) journal->push_back(batch.changes());
+    if (seed_.wal == WalKeeping::kManual && random_.Percent(seed_.flush_wal_percent)) {
+      s = cluster_->PublishWrites();
+      if (!s.ok()) return verdict_->Fail("FlushWAL: " + s.ToString());
+    }
     if (random_.OneIn(25) && !batch.changes().empty()) {
       ReadOwnWrite(batch.changes()[random_.Below(batch.changes().size())]);
     }
@@ -250,9 +256,7 @@ Status Writer::Commit(const std::vector<Target>& targets, Batch* batch) {
   ++written_;
   const bool alone = !seed_.markers && batch->changes().size() == 1 &&
                      !batch->changes().front().value.starts_with('e') && random_.OneIn(2);
-  if (seed_.markers) {
-    batch->Put(targets.front(), "m" + std::to_string(id_), std::to_string(written_));
-  }
+  if (seed_.markers) Mark(targets, batch);
   WriteOptions options;
   options.sync = random_.OneIn(200);
   Status s;
@@ -274,9 +278,21 @@ Status Writer::Commit(const std::vector<Target>& targets, Batch* batch) {
   verdict_->Trace(trace + " -> " + s.ToString());
   if (!s.ok()) return s;
   model_->Apply(batch->changes());
+  journal_->Note(id_ - 1, written_, batch->changes());
   ++verdict_->totals->operations;
   verdict_->totals->keys_written += batch->changes().size();
   return s;
+}
+
+void Writer::Mark(const std::vector<Target>& targets, Batch* batch) const {
+  std::set<std::string> changed = {targets.front().name};
+  if (seed_.wal == WalKeeping::kMemory) {
+    for (const Change& change : batch->changes()) changed.insert(change.family);
+  }
+  for (const Target& target : targets) {
+    if (changed.count(target.name) == 0) continue;
+    batch->Put(target, "m" + std::to_string(id_), std::to_string(written_));
+  }
 }
 
 std::vector<Target> Writer::Base(const std::vector<Target>& targets) const {
@@ -322,6 +338,9 @@ Status Writer::CommitAlone(const std::vector<Target>& targets, const Change& cha
 
 void Writer::ReadOwnWrite(const Change& change) {
   FollowerSlot& slot = cluster_->slot(random_.Below(cluster_->slots()));
+  if (const Status s = cluster_->PublishWrites(); !s.ok()) {
+    return verdict_->Fail("FlushWAL: " + s.ToString());
+  }
   const Position p = cluster_->leader()->position();
   absl::ReaderMutexLock lock(&slot.mutex);
   if (slot.follower == nullptr) return;
@@ -361,8 +380,7 @@ void Writer::ReadOwnWrite(const Change& change) {
                  (expected ? Describe(*expected) : "nothing"));
 }
 
-void Writer::Rewind(uint64_t written) {
-  written_ = written;
+void Writer::Resume() {
   singles_.clear();
   for (size_t i = 0; i < seed_.families; ++i) {
     for (const std::string& key : model_->Keys(BaseFamily(i), WriterPrefix('s', id_))) {

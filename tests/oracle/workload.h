@@ -7,7 +7,8 @@
 //   s  written once, then single-deleted    c  counters, only ever increased
 //   p  pairs: p<w>/<i>a and p<w>/<i>b, in neighbouring column families, always hold the same
 //   b  accounts, one family after the other; those of a writer always add up to kTotal
-//   m  m<w> in the default column family: how many operations the writer has written
+//   m  m<w>: the number of the writer's last operation; in the default column family, and where the
+//      WAL is in memory in every one that the operation changed
 //   i  written by ingestion alone
 #pragma once
 
@@ -19,6 +20,7 @@
 #include "rocksdb/db.h"
 #include "rocksdb/write_batch.h"
 #include "tests/oracle/cluster.h"
+#include "tests/oracle/journal.h"
 #include "tests/oracle/model.h"
 #include "tests/oracle/random.h"
 #include "tests/oracle/seed_options.h"
@@ -81,20 +83,19 @@ class Transactions;
 // Threads: one at a time.
 class Writer {
  public:
-  Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* model, Verdict* verdict);
+  // journal: notes what each operation changed.
+  Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* model, Journal* journal,
+         Verdict* verdict);
   ~Writer();
 
   // Writes the accounts for the first time. targets: as for Run.
   void OpenAccounts(const std::vector<Target>& targets);
 
   // Writes `operations` batches. The first SeedOptions::families of the targets are the base ones.
-  // journal: gets what each operation changed, if it is not null.
-  using Journal = std::vector<std::vector<Change>>;
-  void Run(uint64_t operations, const std::vector<Target>& targets, Journal* journal);
+  void Run(uint64_t operations, const std::vector<Target>& targets);
 
-  // Operations written so far, and as the database says after it lost some.
-  uint64_t written() const { return written_; }
-  void Rewind(uint64_t written);
+  // The model has gone back to what the database has after it lost something.
+  void Resume();
 
  private:
   void AddOne(OperationKind kind, const std::vector<Target>& targets, Batch* batch);
@@ -105,6 +106,9 @@ class Writer {
   void AddTransfer(const std::vector<Target>& targets, Batch* batch);
   std::string Value();
   rocksdb::Status Commit(const std::vector<Target>& targets, Batch* batch);
+  // Says in the batch how many its writer has written: in the first family, and in each that it
+  // changes if these may come back to different moments.
+  void Mark(const std::vector<Target>& targets, Batch* batch) const;
   // Prepares what is committed later, or ends some of it.
   rocksdb::Status DealWithHeld(const std::vector<Target>& targets);
   std::vector<Target> Base(const std::vector<Target>& targets) const;
@@ -116,6 +120,7 @@ class Writer {
   const SeedOptions& seed_;
   Cluster* const cluster_;
   Model* const model_;
+  Journal* const journal_;
   Verdict* const verdict_;
   Random random_;
   std::unique_ptr<Transactions> transactions_;  // null in seeds without
