@@ -6,6 +6,7 @@
 
 #include "rocksdb/memtablerep.h"
 #include "slipstream/replay_memtable.h"
+#include "tests/oracle/families.h"
 #include "tests/oracle/vanishing_storage.h"
 
 namespace slipstream::oracle {
@@ -51,9 +52,12 @@ Status Cluster::OpenLeader(Random* random) {
     if (!s.ok()) return s;
   } else {
     for (size_t i = 0; i < seed_.families; ++i) names.push_back(BaseFamily(i));
+    for (const std::string& name : SpecialFamilies(seed_)) names.push_back(name);
   }
   std::vector<ColumnFamilyDescriptor> descriptors;
-  for (const std::string& name : names) descriptors.emplace_back(name, seed_.family);
+  for (const std::string& name : names) {
+    descriptors.emplace_back(name, OptionsOfFamily(name, seed_.family));
+  }
   std::vector<ColumnFamilyHandle*> handles;
   if (seed_.transactions) {
     if (seed_.replay_memtable) {
@@ -175,11 +179,13 @@ Status Cluster::OpenFollower(size_t i, Random* random) {
     slot.resets.push_back(reset);
   };
   rocksdb::DBOptions db_options;
-  db_options.max_open_files = variant.small_limits ? 20 : seed_.follower_max_open_files;
+  db_options.max_open_files = seed_.FollowerMaxOpenFiles(i);
   // Each follower names some of the column families; it has to show the others as well.
   std::vector<ColumnFamilyDescriptor> descriptors;
   for (const auto& [name, handle] : handles_) {
-    if (name == "default" || random->OneIn(2)) descriptors.emplace_back(name, family);
+    if (name == "default" || IsSpecial(name) || random->OneIn(2)) {
+      descriptors.emplace_back(name, OptionsOfFamily(name, family));
+    }
   }
   std::vector<ColumnFamilyHandle*> handles;
   std::unique_ptr<Follower> follower;

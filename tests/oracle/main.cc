@@ -164,6 +164,11 @@ void PrintTotals(const Totals& t, double seconds) {
       "model rewound %llu times\n",
       n(t.memory_wal), n(t.torn_families), n(t.manual_wal), n(t.three_followers), n(t.skip_lists),
       n(t.small_limits), n(t.leader_kills), n(t.rewinds));
+  printf(
+      "  seeds with: timestamps %llu, FIFO %llu, a compaction filter %llu; %llu comparisons of "
+      "these (%llu entries were dropped or filtered), %llu exact ones after a barrier\n",
+      n(t.timed), n(t.fifo), n(t.filtered), n(t.special_comparisons), n(t.dropped_entries),
+      n(t.settled_comparisons));
   fflush(stdout);
 }
 
@@ -244,6 +249,9 @@ void CountModes(const SeedOptions& seed, Totals* totals) {
   totals->manual_wal += seed.wal == WalKeeping::kManual;
   totals->three_followers += seed.followers >= 3;
   totals->skip_lists += seed.variants.front().skip_list;
+  totals->timed += seed.timed;
+  totals->fifo += seed.fifo;
+  totals->filtered += seed.filtered;
   totals->small_limits += seed.variants.back().small_limits;
 }
 

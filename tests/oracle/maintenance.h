@@ -45,6 +45,8 @@ class Maintenance {
   rocksdb::Status WriteIngested(const std::string& path, const std::string& family,
                                 std::vector<Change>* changes);
   std::string AnyFamily();
+  // None of the special ones.
+  std::string AnyOrdinaryFamily();
   bool Report(const std::string& what, const rocksdb::Status& s);
 
   const RunOptions& run_;

@@ -5,6 +5,7 @@
 
 #include "absl/time/clock.h"
 #include "tests/oracle/cluster.h"
+#include "tests/oracle/families.h"
 #include "tests/oracle/merge_operator.h"
 #include "tests/oracle/model.h"
 #include "tests/oracle/workload.h"
@@ -21,6 +22,15 @@ constexpr size_t kMaxHeld = 6;
 ReadOptions At(const rocksdb::Snapshot* snapshot) {
   ReadOptions options;
   options.snapshot = snapshot;
+  return options;
+}
+
+// The newest of all versions where there are timestamps.
+ReadOptions At(const rocksdb::Snapshot* snapshot, const std::string& family) {
+  static const std::string newest = Timestamp(UINT64_MAX);
+  static const Slice newest_slice(newest);
+  ReadOptions options = At(snapshot);
+  if (family == kTimed) options.timestamp = &newest_slice;
   return options;
 }
 
@@ -364,9 +374,15 @@ Status Reader::Read(rocksdb::Iterator* it, Digest* digest) {
   return it->status();
 }
 
+std::string Reader::FamilyToHold() {
+  const std::vector<std::string> specials = SpecialFamilies(seed_);
+  if (!specials.empty() && random_.OneIn(3)) return random_.OneOf(specials);
+  return BaseFamily(random_.Below(seed_.families));
+}
+
 void Reader::Hold() {
   Held held;
-  held.family = BaseFamily(random_.Below(seed_.families));
+  held.family = FamilyToHold();
   rocksdb::ColumnFamilyHandle* handle = follower_->GetColumnFamily(held.family);
   if (handle == nullptr) return Fail("no column family " + held.family);
   const FollowerStats stats = follower_->stats();
@@ -376,9 +392,9 @@ void Reader::Hold() {
   std::unique_ptr<rocksdb::Iterator> it;
   if (random_.OneIn(2)) {
     held.snapshot = follower_->db()->GetSnapshot();
-    it.reset(follower_->db()->NewIterator(At(held.snapshot), handle));
+    it.reset(follower_->db()->NewIterator(At(held.snapshot, held.family), handle));
   } else {
-    it.reset(follower_->db()->NewIterator(ReadOptions(), handle));
+    it.reset(follower_->db()->NewIterator(At(nullptr, held.family), handle));
   }
   // Some are not read before their generation is an old one and its files are removed.
   if (random_.OneIn(2)) {
@@ -402,7 +418,8 @@ void Reader::Recheck(bool release) {
   Status s;
   if (held.snapshot != nullptr) {
     rocksdb::ColumnFamilyHandle* handle = follower_->GetColumnFamily(held.family);
-    std::unique_ptr<rocksdb::Iterator> it(follower_->db()->NewIterator(At(held.snapshot), handle));
+    std::unique_ptr<rocksdb::Iterator> it(
+        follower_->db()->NewIterator(At(held.snapshot, held.family), handle));
     s = Read(it.get(), &digest);
   } else {
     s = Read(held.iterator.get(), &digest);

@@ -56,6 +56,7 @@ class Reader {
   void CheckSum(size_t writer, const std::vector<std::string>& values);
   void CheckPoints(const rocksdb::Snapshot* snapshot);
   void Hold();
+  std::string FamilyToHold();
   void Recheck(bool release);
   void Release(Held* held);
   // Reads what begins with one class of keys in all base families.

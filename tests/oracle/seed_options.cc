@@ -116,6 +116,21 @@ void ChooseWalKeeping(Random* random, const RunOptions& run, SeedOptions* o) {
   o->weights[static_cast<size_t>(OperationKind::kTransfer)] = 0;
 }
 
+void ChooseSpecialFamilies(Random* random, const RunOptions& run, SeedOptions* o) {
+  o->timed = random->OneIn(3) && run.Allows("timed");
+  o->fifo = random->OneIn(3) && run.Allows("fifo");
+  o->filtered = random->OneIn(3) && run.Allows("filtered");
+  auto weigh = [&](OperationKind kind, bool has) {
+    const uint64_t weight = random->Skewed(8, 64);
+    o->weights[static_cast<size_t>(kind)] = has ? weight : 0;
+  };
+  weigh(OperationKind::kTimed, o->timed);
+  weigh(OperationKind::kFifo, o->fifo);
+  weigh(OperationKind::kFiltered, o->filtered);
+  // RocksDB wants it for FIFO with a time to live.
+  if (o->fifo) o->db.max_open_files = -1;
+}
+
 // A database that is closed while RocksDB 7.8 recovers from a retryable error by itself waits for
 // ever: ErrorHandler::RecoverFromRetryableBGIOError returns at its end with recovery_in_prog_ set,
 // which CloseHelper waits for. What fails while a leader is killed is such an error.
@@ -128,7 +143,7 @@ void ChooseFollowers(Random* random, const RunOptions& run, SeedOptions* o) {
   o->followers = run.followers != 0 ? run.followers : chosen;
   o->variants.resize(o->followers);
   const bool skip_list = random->OneIn(2) && run.Allows("skip-list");
-  const bool small = random->OneIn(2);
+  const bool small = random->OneIn(2) && run.Allows("small-limits");
   if (skip_list) o->variants.front().skip_list = true;
   if (small) o->variants.back().small_limits = true;
 }
@@ -136,12 +151,31 @@ void ChooseFollowers(Random* random, const RunOptions& run, SeedOptions* o) {
 }  // namespace
 
 const std::vector<std::string>& KindsThatCanBeLeftOut() {
-  static const std::vector<std::string> kinds = {
-      "flush",          "compact",          "column-families", "ingest",       "delete-files",
-      "leader-restart", "follower-restart", "lost-tail",       "options",      "range-deletes",
-      "empty-ranges",   "big-values",       "blobs",           "atomic-flush", "readers",
-      "network",        "transactions",     "memory-wal",      "manual-wal",   "kills",
-      "skip-list"};
+  static const std::vector<std::string> kinds = {"flush",
+                                                 "compact",
+                                                 "column-families",
+                                                 "ingest",
+                                                 "delete-files",
+                                                 "leader-restart",
+                                                 "follower-restart",
+                                                 "lost-tail",
+                                                 "options",
+                                                 "range-deletes",
+                                                 "empty-ranges",
+                                                 "big-values",
+                                                 "blobs",
+                                                 "atomic-flush",
+                                                 "readers",
+                                                 "network",
+                                                 "transactions",
+                                                 "memory-wal",
+                                                 "manual-wal",
+                                                 "kills",
+                                                 "skip-list",
+                                                 "timed",
+                                                 "fifo",
+                                                 "filtered",
+                                                 "small-limits"};
   return kinds;
 }
 
@@ -161,7 +195,9 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
   o.readers_per_follower = random.Between(1, 2);
   o.keys = random.Skewed(8, 2000);
   o.weights.resize(static_cast<size_t>(OperationKind::kCount_));
-  for (uint64_t& weight : o.weights) weight = random.OneIn(4) ? 0 : random.Skewed(1, 64);
+  for (size_t i = 0; i < static_cast<size_t>(OperationKind::kTimed); ++i) {
+    o.weights[i] = random.OneIn(4) ? 0 : random.Skewed(1, 64);
+  }
   o.weights[static_cast<size_t>(OperationKind::kPut)] += 8;
   o.lost_tails = random.OneIn(3) && run.Allows("lost-tail");
   o.markers = o.lost_tails || random.OneIn(2);
@@ -210,7 +246,12 @@ SeedOptions ChooseOptions(uint64_t seed, const RunOptions& run) {
   ChooseWalKeeping(&later, run, &o);
   AvoidWaitAtKill(&o);
   ChooseFollowers(&later, run, &o);
+  ChooseSpecialFamilies(&later, run, &o);
   return o;
+}
+
+bool SeedOptions::HasRangeDeletes() const {
+  return weights[static_cast<size_t>(OperationKind::kDeleteRange)] > 0;
 }
 
 std::string SeedOptions::Describe() const {
@@ -224,6 +265,9 @@ std::string SeedOptions::Describe() const {
   add("wal", static_cast<uint64_t>(wal));
   add("flush_wal_percent", flush_wal_percent);
   add("kills", kills);
+  add("timed", timed);
+  add("fifo", fifo);
+  add("filtered", filtered);
   add("readers_per_follower", readers_per_follower);
   add("keys", keys);
   add("markers", markers);

@@ -63,6 +63,21 @@ struct SeedOptions {
   uint64_t flush_wal_percent = 0;
   bool kills = false;  // some crashes of the leader stop its disk and its storage in mid-work
 
+  // Which of the special column families there are; see families.h.
+  bool timed = false;
+  bool fifo = false;
+  bool filtered = false;
+
+  // With range deletes, followers keep all tables open: RocksDB 7.8 lets two owners have the range
+  // tombstones of one file of level 0 if the next one cannot be opened when an iterator is made
+  // (Version::AddIteratorsForLevel), and frees them twice. Files of a follower that was cut off for
+  // longer than its lease cannot be opened.
+  bool HasRangeDeletes() const;
+  int FollowerMaxOpenFiles(size_t i) const {
+    if (HasRangeDeletes()) return -1;
+    return variants[i].small_limits ? 20 : follower_max_open_files;
+  }
+
   // Whether a new epoch may lack what the one before had.
   bool TakesBack() const { return lost_tails || wal != WalKeeping::kDisk; }
   // Whether a crash may bring column families back to different moments: nothing that spans several

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tests/oracle/checks.h"
+#include "tests/oracle/families.h"
 
 namespace slipstream::oracle {
 
@@ -48,6 +49,7 @@ void SeedRun::Run() {
     if (random_.OneIn(2)) maintenance_.DoOneAlone();
     if (seed_.db.atomic_flush && random_.OneIn(2)) maintenance_.FlushAlone();
     if (random_.OneIn(2)) Checkpoint(&cluster_, &model_, &random_, verdict_);
+    if (random_.OneIn(2)) CompareSettled(&cluster_, &model_, verdict_);
     if (random_.OneIn(4)) RestartLeader();
     if (random_.OneIn(3)) ChangeFollowers();
   }
@@ -93,6 +95,11 @@ void SeedRun::Phase(uint64_t operations, bool show_at_end) {
       targets.push_back({name, handle});
     }
   }
+  std::vector<Target> specials;
+  for (const std::string& name : SpecialFamilies(seed_)) {
+    specials.push_back({name, cluster_.handle(name)});
+  }
+  for (const auto& writer : writers_) writer->SetSpecials(specials);
   std::vector<std::thread> threads;
   for (size_t i = 0; i < writers_.size(); ++i) {
     const uint64_t n = operations / writers_.size() + (i == 0 ? operations % writers_.size() : 0);

@@ -56,6 +56,9 @@ class SeedRun {
   // Rebuilds the model from what the reopened leader says it has. Returns how many operations are
   // lost.
   uint64_t RewindModel();
+  // Takes the leader's word for families that have no markers, as far as it was written once.
+  // Returns false if it was not.
+  bool BelieveSpecials();
   // How far a family of the leader is, by writer `i`.
   bool ReadMarker(size_t i, const std::string& family, uint64_t* number);
   void CheckOldPosition(const Position& old, uint64_t lost);

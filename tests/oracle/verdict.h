@@ -23,10 +23,11 @@ struct Totals {
       lost_tails{0}, lost_operations{0}, refused_tails{0}, history_resets{0}, follower_opens{0},
       families_created{0}, families_dropped{0}, ingests{0}, range_file_deletions{0},
       objects_deleted{0}, sequences_corrected{0}, network_faults{0}, prepared{0}, rolled_back{0},
-      leader_kills{0}, rewinds{0};
+      leader_kills{0}, rewinds{0}, special_comparisons{0}, settled_comparisons{0},
+      dropped_entries{0};
   // Of seeds: how many had it.
   std::atomic<uint64_t> memory_wal{0}, manual_wal{0}, torn_families{0}, three_followers{0},
-      skip_lists{0}, small_limits{0};
+      skip_lists{0}, small_limits{0}, timed{0}, fifo{0}, filtered{0};
 };
 
 // Threads: any.

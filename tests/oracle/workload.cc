@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "tests/oracle/families.h"
 #include "tests/oracle/merge_operator.h"
 #include "tests/oracle/transactions.h"
 
@@ -71,6 +72,23 @@ void Batch::Merge(const Target& target, const std::string& key, const std::strin
   batch_.Merge(target.handle, key, operand);
   changes_.push_back({key.front() == 'c' ? Change::Kind::kCount : Change::Kind::kAppend,
                       target.name, key, operand});
+}
+
+void Batch::PutAt(const Target& target, const std::string& key, uint64_t number,
+                  const std::string& value) {
+  batch_.Put(target.handle, key, Timestamp(number), value);
+  changes_.push_back(
+      {Change::Kind::kPut, target.name, VersionKey(key, number), EncodePlain(value)});
+}
+
+void Batch::DeleteAt(const Target& target, const std::string& key, uint64_t number) {
+  batch_.Delete(target.handle, key, Timestamp(number));
+  changes_.push_back({Change::Kind::kPut, target.name, VersionKey(key, number), kDeletedVersion});
+}
+
+bool Batch::Has(const std::string& family, const std::string& key) const {
+  return std::any_of(changes_.begin(), changes_.end(),
+                     [&](const Change& c) { return c.key == key && c.family == family; });
 }
 
 Writer::Writer(size_t id, const SeedOptions& seed, Cluster* cluster, Model* model, Journal* journal,
@@ -170,6 +188,11 @@ void Writer::AddOne(OperationKind kind, const std::vector<Target>& targets, Batc
       // A WAL record that may consume no sequence number.
       if (random_.OneIn(2)) batch->Blob(random_.Bytes(random_.Below(200)));
       return;
+    case OperationKind::kTimed:
+    case OperationKind::kFifo:
+    case OperationKind::kFiltered:
+      AddSpecial(kind, batch);
+      return;
     case OperationKind::kPut:
     case OperationKind::kSmallBatch:
     case OperationKind::kLargeBatch:
@@ -186,6 +209,31 @@ void Writer::AddOne(OperationKind kind, const std::vector<Target>& targets, Batc
 }
 
 std::string Writer::Value() { return random_.Bytes(random_.Below(random_.OneIn(8) ? 3000 : 100)); }
+
+void Writer::AddSpecial(OperationKind kind, Batch* batch) {
+  const char* name = kind == OperationKind::kTimed  ? kTimed
+                     : kind == OperationKind::kFifo ? kFifo
+                                                    : kFiltered;
+  const auto target = std::find_if(specials_.begin(), specials_.end(),
+                                   [&](const Target& t) { return t.name == name; });
+  if (target == specials_.end()) return;
+  if (kind == OperationKind::kFifo) {
+    batch->Put(*target, NumberedKey('f', id_, next_fifo_++), random_.Bytes(random_.Below(600)));
+    return;
+  }
+  const char key_class = kind == OperationKind::kTimed ? 't' : 'x';
+  const std::string key = NumberedKey(key_class, id_, random_.Below(1 + seed_.keys / 4));
+  if (kind == OperationKind::kFiltered) {
+    const std::string value = random_.OneOf<std::string>({"!", "~", "kept "}) + Value();
+    random_.OneIn(8) ? batch->Delete(*target, key) : batch->Put(*target, key, value);
+    return;
+  }
+  // Two versions of a key need two timestamps.
+  const uint64_t number = written_ + 1;
+  if (batch->Has(kTimed, VersionKey(key, number))) return;
+  random_.OneIn(6) ? batch->DeleteAt(*target, key, number)
+                   : batch->PutAt(*target, key, number, Value());
+}
 
 void Writer::AddSingle(const std::vector<Target>& targets, Batch* batch) {
   if (singles_.empty() || random_.OneIn(2)) {
@@ -255,7 +303,8 @@ void Writer::AddTransfer(const std::vector<Target>& targets, Batch* batch) {
 Status Writer::Commit(const std::vector<Target>& targets, Batch* batch) {
   ++written_;
   const bool alone = !seed_.markers && batch->changes().size() == 1 &&
-                     !batch->changes().front().value.starts_with('e') && random_.OneIn(2);
+                     !batch->changes().front().value.starts_with('e') &&
+                     !IsSpecial(batch->changes().front().family) && random_.OneIn(2);
   if (seed_.markers) Mark(targets, batch);
   WriteOptions options;
   options.sync = random_.OneIn(200);
@@ -289,9 +338,14 @@ void Writer::Mark(const std::vector<Target>& targets, Batch* batch) const {
   if (seed_.wal == WalKeeping::kMemory) {
     for (const Change& change : batch->changes()) changed.insert(change.family);
   }
-  for (const Target& target : targets) {
-    if (changed.count(target.name) == 0) continue;
+  auto mark = [&](const Target& target) {
+    if (changed.count(target.name) == 0) return;
     batch->Put(target, "m" + std::to_string(id_), std::to_string(written_));
+  };
+  for (const Target& target : targets) mark(target);
+  // The timestamps say it in timed; in fifo it would go with the oldest files.
+  for (const Target& target : specials_) {
+    if (target.name == kFiltered) mark(target);
   }
 }
 
@@ -337,6 +391,7 @@ Status Writer::CommitAlone(const std::vector<Target>& targets, const Change& cha
 }
 
 void Writer::ReadOwnWrite(const Change& change) {
+  if (IsSpecial(change.family)) return;
   FollowerSlot& slot = cluster_->slot(random_.Below(cluster_->slots()));
   if (const Status s = cluster_->PublishWrites(); !s.ok()) {
     return verdict_->Fail("FlushWAL: " + s.ToString());

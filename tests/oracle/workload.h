@@ -10,11 +10,13 @@
 //   m  m<w>: the number of the writer's last operation; in the default column family, and where the
 //      WAL is in memory in every one that the operation changed
 //   i  written by ingestion alone
+//   t, f, x  in the special column families timed, fifo and filtered
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rocksdb/db.h"
@@ -42,6 +44,9 @@ enum class OperationKind : uint8_t {
   kNothing,
   kSmallBatch,
   kLargeBatch,
+  kTimed,  // this and what follows: in seeds that have the special column family
+  kFifo,
+  kFiltered,
   kCount_,
 };
 
@@ -67,6 +72,11 @@ class Batch {
   void SingleDelete(const Target& target, const std::string& key);
   void DeleteRange(const Target& target, const std::string& begin, const std::string& end);
   void Merge(const Target& target, const std::string& key, const std::string& operand);
+  // With a timestamp.
+  void PutAt(const Target& target, const std::string& key, uint64_t number,
+             const std::string& value);
+  void DeleteAt(const Target& target, const std::string& key, uint64_t number);
+  bool Has(const std::string& family, const std::string& key) const;
   void Blob(const std::string& data) { batch_.PutLogData(data); }
 
   rocksdb::WriteBatch* mutable_batch() { return &batch_; }
@@ -91,6 +101,8 @@ class Writer {
   // Writes the accounts for the first time. targets: as for Run.
   void OpenAccounts(const std::vector<Target>& targets);
 
+  // The special column families, until the next call.
+  void SetSpecials(std::vector<Target> specials) { specials_ = std::move(specials); }
   // Writes `operations` batches. The first SeedOptions::families of the targets are the base ones.
   void Run(uint64_t operations, const std::vector<Target>& targets);
 
@@ -99,6 +111,7 @@ class Writer {
 
  private:
   void AddOne(OperationKind kind, const std::vector<Target>& targets, Batch* batch);
+  void AddSpecial(OperationKind kind, Batch* batch);
   void AddSingle(const std::vector<Target>& targets, Batch* batch);
   void AddAppend(const Target& target, Batch* batch);
   void AddEntity(const Target& target, Batch* batch);
@@ -125,7 +138,9 @@ class Writer {
   Random random_;
   std::unique_ptr<Transactions> transactions_;  // null in seeds without
   uint64_t written_ = 0;
+  std::vector<Target> specials_;
   uint64_t next_single_ = 0;
+  uint64_t next_fifo_ = 0;
   std::vector<std::pair<size_t, std::string>> singles_;  // base family, key
   std::vector<int64_t> accounts_;
 };
