@@ -72,6 +72,8 @@ rocksdb::Status FollowerDB::GetEntity(const ReadOptions& options, ColumnFamilyHa
   if (!s.ok()) return s;
   if (read.has_blobs() || FollowerRead::Ours(slots_, column_family)->merges()) {
     bool found_plain = false;
+    s = read.PrepareIterator(slots_, column_family);
+    if (!s.ok()) return s;
     s = GetPlainEntity(read.db(), read.options(), handle, key, columns, &found_plain);
     if (!s.ok() || found_plain) return s;
   }
@@ -159,9 +161,9 @@ rocksdb::Iterator* FollowerDB::NewIterator(const ReadOptions& options,
   if (options.tailing) return rocksdb::NewErrorIterator(TailingIsRefused());
   FollowerRead read;
   ColumnFamilyHandle* handle = nullptr;
-  if (Status s = Begin(options, column_family, &read, &handle); !s.ok()) {
-    return rocksdb::NewErrorIterator(s);
-  }
+  Status s = Begin(options, column_family, &read, &handle);
+  if (s.ok()) s = read.PrepareIterator(slots_, column_family);
+  if (!s.ok()) return rocksdb::NewErrorIterator(s);
   std::unique_ptr<rocksdb::Iterator> inner(read.db()->NewIterator(read.options(), handle));
   return new FollowerIterator(generations_, *FollowerRead::Ours(slots_, column_family),
                               read.options(), read.Take(), std::move(inner));
@@ -176,6 +178,9 @@ rocksdb::Status FollowerDB::NewIterators(const ReadOptions& options,
   Status s = read.Begin(generations_, options);
   std::vector<ColumnFamilyHandle*> handles;
   if (s.ok()) s = FindMany(read, column_families, &handles);
+  for (size_t i = 0; s.ok() && i < handles.size(); ++i) {
+    s = read.PrepareIterator(slots_, column_families[i]);
+  }
   if (!s.ok()) return s;
   std::vector<rocksdb::Iterator*> inner;
   s = read.db()->NewIterators(read.options(), handles, &inner);

@@ -68,6 +68,8 @@ rocksdb::Status FollowerIterator::RefreshTo(const rocksdb::Snapshot* snapshot) {
   if (handle == nullptr) {
     return ColumnFamilyIsMissing(column_family_name_, column_family_id_, *to.get());
   }
+  s = to->OpenLevel0(slot_);
+  if (!s.ok()) return s;
   std::unique_ptr<rocksdb::Iterator> moved(to->db()->NewIterator(read.options(), handle));
   s = moved->status();
   if (!s.ok()) return s;

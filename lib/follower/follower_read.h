@@ -72,6 +72,14 @@ class FollowerRead {
     return rocksdb::Status::OK();
   }
 
+  // To be called for each column family before the generation's database makes an iterator over
+  // it. See Generation::OpenLevel0.
+  // REQUIRES: Find has found it.
+  rocksdb::Status PrepareIterator(const ColumnFamilySlots* slots,
+                                  const rocksdb::ColumnFamilyHandle* host) const {
+    return generation_->OpenLevel0(Ours(slots, host)->slot());
+  }
+
   // nullptr if the host's handle is not one of this database.
   static const FollowerColumnFamilyHandle* Ours(const ColumnFamilySlots* slots,
                                                 const rocksdb::ColumnFamilyHandle* host) {

@@ -24,6 +24,42 @@ void Generation::Release(size_t shard) {
   if (retired_.load(std::memory_order_seq_cst)) set_->Signal();
 }
 
+rocksdb::Status Generation::OpenLevel0Tables(size_t slot) {
+  rocksdb::ColumnFamilyHandle* const handle = contents_.handles[slot];
+  uint64_t tables = 0;
+  std::string number;
+  if (db()->GetProperty(handle, rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0", &number)) {
+    tables = std::stoull(number);
+  }
+  // An iterator opens the tables of level 0 when it is made, and asks the filter about each that it
+  // could open. One that ignores range deletions may.
+  uint64_t opened = 0;
+  rocksdb::ReadOptions options;
+  options.ignore_range_deletions = true;
+  options.table_filter = [&opened](const rocksdb::TableProperties&) {
+    ++opened;
+    return false;
+  };
+  // Without one it is refused where keys have timestamps; any will do.
+  const std::string any_time(handle->GetComparator()->timestamp_size(), '\xff');
+  const rocksdb::Slice timestamp(any_time);
+  if (!any_time.empty()) options.timestamp = &timestamp;
+  std::unique_ptr<rocksdb::Iterator> it(db()->NewIterator(options, handle));
+  if (opened >= tables) {
+    level0_open_[slot].store(true, std::memory_order_release);
+    return rocksdb::Status::OK();
+  }
+  // To hear why, and to look at no table of another level.
+  const rocksdb::Slice nothing("", 0);
+  options.iterate_upper_bound = &nothing;
+  it.reset(db()->NewIterator(options, handle));
+  it->SeekToFirst();
+  if (!it->status().ok()) return it->status();
+  return rocksdb::Status::IOError("column family '" + handle->GetName() + "' of generation " +
+                                  std::to_string(id()) + ": of " + std::to_string(tables) +
+                                  " tables of level 0, could be opened: " + std::to_string(opened));
+}
+
 GenerationRef GenerationRef::Share() const {
   generation_->shards_[shard_].refs.fetch_add(1, std::memory_order_relaxed);
   return GenerationRef(generation_, shard_);
@@ -63,6 +99,7 @@ void GenerationSet::Publish(GenerationContents contents) {
   }
   Generation* next = free_.back();
   free_.pop_back();
+  next->level0_open_ = std::make_unique<std::atomic<bool>[]>(contents.handles.size());
   next->contents_ = std::move(contents);
   next->retired_.store(false, std::memory_order_seq_cst);
   Generation* old = current_.exchange(next, std::memory_order_seq_cst);
