@@ -73,7 +73,9 @@ struct FollowerOptions {
   // before. Default: 5000. Range: 1 and more.
   uint64_t rebuild_interval_ms = 5000;
 
-  // Confirmations are sent to the leader at most this often, in microseconds.
+  // Confirmations are sent to the leader at most this often, in microseconds, while it waits for
+  // them (Leader::WaitForFollowers); otherwise every 20 milliseconds, or this if it is more, as
+  // long as there is something new to confirm.
   // Default: 1000. Range: 0 to 1000000; 0 = after every apply.
   uint64_t ack_interval_us = 1000;
 

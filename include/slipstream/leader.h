@@ -92,9 +92,12 @@ struct FollowerInfo {
   std::string name;     // FollowerOptions::name
   std::string address;  // the peer as gRPC prints it
   bool connected = false;
-  bool serving = false;        // false until it has its first generation
-  Position received;           // last confirmed
-  Position applied;            // last confirmed
+  bool serving = false;  // false until it has its first generation
+  // What it last confirmed. While nobody waits for it (Leader::WaitForFollowers), a follower
+  // confirms about every 20 milliseconds, so that under load the lag below is up to that much
+  // larger than it is; FollowerStats on the follower has it exactly.
+  Position received;
+  Position applied;
   Position pin;                // cut of its oldest generation: files removed later are kept for it
   uint64_t lag_bytes = 0;      // of the replication log, not yet applied
   uint64_t lag_sequences = 0;  // not yet applied

@@ -102,6 +102,9 @@ struct FramesHeader {
   uint64_t offset = 0;
   // Where the leader stood when this was sent.
   Position leader;
+  // Somebody waits for the follower's confirmation, up to the end of this: it is to come as soon as
+  // it can, else when it suits the follower.
+  bool confirm = false;
 };
 
 struct Ack {

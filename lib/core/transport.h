@@ -33,8 +33,8 @@ class LeaderStream {
   virtual void SendImageBegin(const ImageBegin& begin) = 0;
   virtual void SendImageEnd() = 0;
   virtual void SendFrames(const FramesHeader& header, const std::vector<SharedBytes>& frames) = 0;
-  // `sent`: end of the frames that this stream has been sent.
-  virtual void SendHeartbeat(const Position& leader, uint64_t sent) = 0;
+  // `sent`: end of the frames that this stream has been sent. `confirm`: see FramesHeader.
+  virtual void SendHeartbeat(const Position& leader, uint64_t sent, bool confirm) = 0;
   // Ends the stream; the follower sees `status`.
   virtual void Finish(const rocksdb::Status& status) = 0;
   // Ends a stream whose peer takes nothing any more, not even its end.
@@ -80,7 +80,8 @@ struct FollowerInput {
   enum class Type { kWelcome, kImageBegin, kImageEnd, kFrames, kHeartbeat } type;
   Welcome welcome;
   ImageBegin image_begin;
-  FramesHeader header;  // kFrames; of a heartbeat `leader`, and `offset`: what was sent until then
+  // kFrames; of a heartbeat `leader`, `confirm`, and `offset`: what was sent until then
+  FramesHeader header;
   std::string payload;  // kFrames
 };
 

@@ -38,8 +38,24 @@ void Progress::LeaderAt(const Position& leader, uint64_t now_us) {
 void Progress::Received(const Position& received) {
   absl::MutexLock lock(&mutex_);
   received_ = received;
+  ChangedLocked();
+}
+
+void Progress::ConfirmUpTo(const Position& end) {
+  absl::MutexLock lock(&mutex_);
+  asked_ = end;
+  if (IsUrgentLocked()) urgent_.SignalAll();
+}
+
+bool Progress::IsUrgentLocked() const {
+  return bumped_ || told_.epoch < asked_.epoch ||
+         (told_.epoch == asked_.epoch && told_.offset < asked_.offset);
+}
+
+void Progress::ChangedLocked() {
   ++version_;
   changed_.SignalAll();
+  if (IsUrgentLocked()) urgent_.SignalAll();
 }
 
 void Progress::SetConnected(bool connected) {
@@ -75,8 +91,7 @@ void Progress::Applied(const Position& applied) {
   applied_ = applied;
   received_ = std::max(received_, applied);
   ForgetShownLocked();
-  ++version_;
-  changed_.SignalAll();
+  ChangedLocked();
 }
 
 std::optional<HistoryReset> Progress::TakenBackByLocked(const Position& applied) const {
@@ -100,8 +115,7 @@ std::optional<HistoryReset> Progress::AppliedNewEpoch(const Position& applied) {
   received_ = applied;
   std::erase_if(ahead_, [&](const Sighting& s) { return s.leader.epoch != applied.epoch; });
   ForgetShownLocked();
-  ++version_;
-  changed_.SignalAll();
+  ChangedLocked();
   return reset;
 }
 
@@ -186,8 +200,10 @@ void Progress::Fill(FollowerStats* stats) const {
   stats->status = StatusLocked();
 }
 
-void Progress::Fill(Ack* ack) const {
+void Progress::Fill(Ack* ack) {
   absl::MutexLock lock(&mutex_);
+  told_ = applied_;
+  bumped_ = false;
   ack->received = received_;
   ack->applied = applied_;
   ack->serving = applied_.epoch != 0;
@@ -206,16 +222,26 @@ void Progress::WaitForChange(uint64_t seen, absl::Duration timeout) const {
   }
 }
 
+bool Progress::WaitForUrgency(uint64_t seen, absl::Duration timeout) const {
+  const SteadyTime deadline = DeadlineIn(timeout);
+  absl::MutexLock lock(&mutex_);
+  while ((version_ == seen || !IsUrgentLocked()) && !stopped_) {
+    if (urgent_.WaitUntil(&mutex_, deadline)) return false;
+  }
+  return true;
+}
+
 void Progress::BumpVersion() {
   absl::MutexLock lock(&mutex_);
-  ++version_;
-  changed_.SignalAll();
+  bumped_ = true;
+  ChangedLocked();
 }
 
 void Progress::Stop() {
   absl::MutexLock lock(&mutex_);
   stopped_ = true;
   changed_.SignalAll();
+  urgent_.SignalAll();
 }
 
 }  // namespace slipstream

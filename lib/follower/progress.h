@@ -24,6 +24,8 @@ class Progress {
   // The leader stood at `leader`; this arrived at `now_us`.
   void LeaderAt(const Position& leader, uint64_t now_us);
   void Received(const Position& received);
+  // The leader waits to hear that everything up to there is received, and then applied.
+  void ConfirmUpTo(const Position& end);
   void SetConnected(bool connected);
   // Why there is no stream at present, or OK.
   void SetStreamStatus(const rocksdb::Status& status);
@@ -45,13 +47,17 @@ class Progress {
   // The applier's trouble if it has any, else the stream's.
   rocksdb::Status status() const;
   void Fill(FollowerStats* stats) const;
-  // What an acknowledgement says.
-  void Fill(Ack* ack) const;
+  // What an acknowledgement says; from then on the leader counts as knowing it.
+  void Fill(Ack* ack);
 
   // Counts changes that the leader should hear of.
   uint64_t version() const;
   // Blocks until version() != seen, Stop, or the timeout.
   void WaitForChange(uint64_t seen, absl::Duration timeout) const;
+  // Blocks until the leader should hear of a change since `seen` at once, as it waits for it, or
+  // Stop: true. False after the timeout.
+  bool WaitForUrgency(uint64_t seen, absl::Duration timeout) const;
+  // A change that the leader should hear of at once.
   void BumpVersion();
 
   // Ends all waits, now and later, with ShutdownInProgress.
@@ -61,6 +67,8 @@ class Progress {
   // kOk: covered; kTimedOut: not yet; kAborted: never.
   rocksdb::Status::Code CoveredLocked(const Position& position) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsUrgentLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ChangedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   rocksdb::Status StatusLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<HistoryReset> TakenBackByLocked(const Position& applied) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -86,6 +94,11 @@ class Progress {
   rocksdb::Status stream_status_ ABSL_GUARDED_BY(mutex_);
   rocksdb::Status apply_status_ ABSL_GUARDED_BY(mutex_);
   uint64_t version_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The leader waits until it hears that everything up to `asked_` is applied; what it has heard.
+  Position asked_ ABSL_GUARDED_BY(mutex_);
+  Position told_ ABSL_GUARDED_BY(mutex_);
+  bool bumped_ ABSL_GUARDED_BY(mutex_) = false;
+  mutable SteadyCondVar urgent_;
 };
 
 }  // namespace slipstream

@@ -11,14 +11,19 @@ uint64_t ReceiveQueue::SizeOf(const Item& item) {
 
 bool ReceiveQueue::Push(Item item) {
   const uint64_t size = SizeOf(item);
-  absl::MutexLock lock(&mutex_);
-  pushing_ = true;
-  while (!stopped_ && bytes_ != 0 && bytes_ + size > limit_bytes_) not_full_.Wait(&mutex_);
-  pushing_ = false;
-  if (stopped_) return false;
-  bytes_ += size;
-  items_.push_back(std::move(item));
-  if (items_.size() == 1) not_empty_.Signal();
+  bool first;
+  {
+    absl::MutexLock lock(&mutex_);
+    pushing_ = true;
+    while (!stopped_ && bytes_ != 0 && bytes_ + size > limit_bytes_) not_full_.Wait(&mutex_);
+    pushing_ = false;
+    if (stopped_) return false;
+    bytes_ += size;
+    items_.push_back(std::move(item));
+    first = items_.size() == 1;
+  }
+  // Without the lock, which whoever wakes up would only wait for again.
+  if (first) not_empty_.Signal();
   return true;
 }
 

@@ -14,6 +14,9 @@ using rocksdb::Status;
 
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(20);
 constexpr absl::Duration kLastBackoff = absl::Seconds(1);
+// An acknowledgement costs both sides about as much as a message of frames. While nobody waits for
+// them they only move pins and the leader's figures.
+constexpr uint64_t kUnaskedAckIntervalUs = 20000;
 
 }  // namespace
 
@@ -156,17 +159,22 @@ Status Receiver::Receive() {
         input.type == FollowerInput::Type::kHeartbeat) {
       // Of another epoch says nothing: a leader that is closing has no position.
       if (input.header.leader.epoch == epoch) progress_->LeaderAt(input.header.leader, now_us);
-      if (input.type == FollowerInput::Type::kHeartbeat) continue;
+      if (input.type == FollowerInput::Type::kHeartbeat) {
+        if (input.header.confirm) progress_->ConfirmUpTo({epoch, input.header.offset, 0});
+        continue;
+      }
     }
     const bool frames = input.type == FollowerInput::Type::kFrames && !input.header.image;
     const Position received{input.header.epoch, input.header.offset + input.payload.size(),
                             input.header.leader.sequence};
+    const bool confirm = input.header.confirm;
     if (!queue_->Push(std::move(input))) {
       stream->Cancel();  // the leader would go on sending
       break;
     }
     // A Push that waited for room is no silence of the stream.
     last_read_us_ = SteadyMicros();
+    if (frames && confirm) progress_->ConfirmUpTo(received);
     if (frames) progress_->Received(received);
     input = FollowerInput();
   }
@@ -205,9 +213,16 @@ void Receiver::KeepLoop() {
     progress_->WaitForChange(seen, absl::Microseconds(std::max<uint64_t>(look_us, 1000)));
     if (stopping()) return;
     Watch();
-    const uint64_t since_us = SteadyMicros() - acked_us;
+    uint64_t since_us = SteadyMicros() - acked_us;
     if (progress_->version() == seen && since_us < heartbeat_us) continue;
-    // What comes shortly after an acknowledgement goes together.
+    // What comes shortly after an acknowledgement goes together, unless the leader waits for it.
+    const uint64_t unasked_us =
+        std::min(heartbeat_us, std::max(kUnaskedAckIntervalUs, options_.ack_interval_us));
+    if (since_us < unasked_us) {
+      progress_->WaitForUrgency(seen, absl::Microseconds(unasked_us - since_us));
+      if (stopping()) return;
+      since_us = SteadyMicros() - acked_us;
+    }
     if (since_us < options_.ack_interval_us &&
         WaitForStop(absl::Microseconds(options_.ack_interval_us - since_us))) {
       return;

@@ -8,6 +8,9 @@ namespace slipstream {
 namespace {
 // Beyond this many messages under way, the newest is merged into the one before.
 constexpr size_t kMaxFlights = 4096;
+// Whoever waits after each write waits again soon: messages go on asking for so long, which saves
+// a message of its own for each wait.
+constexpr uint64_t kAskOnUs = 50000;
 }  // namespace
 
 uint64_t FollowerTable::Connect(const Hello& hello, const std::string& peer, const Position& now) {
@@ -41,10 +44,10 @@ void FollowerTable::Confirm(const std::string& id, uint64_t stream, const Ack& a
   confirmed_.SignalAll();
 }
 
-void FollowerTable::Sent(const std::string& id, uint64_t stream, const Position& end,
+bool FollowerTable::Sent(const std::string& id, uint64_t stream, const Position& end,
                          uint64_t bytes, uint64_t now_us) {
   absl::MutexLock lock(&mutex_);
-  if (!IsPresentLocked(id, stream)) return;
+  if (!IsPresentLocked(id, stream)) return false;
   Counters& c = counters_[id];
   c.bytes_sent += bytes;
   if (c.flights.size() < kMaxFlights) {
@@ -52,6 +55,7 @@ void FollowerTable::Sent(const std::string& id, uint64_t stream, const Position&
   } else {
     c.flights.back().end = end;
   }
+  return IsAwaited(now_us);
 }
 
 void FollowerTable::ImageSent(const std::string& id, uint64_t stream, uint64_t bytes) {
@@ -93,24 +97,51 @@ rocksdb::Status FollowerTable::CheckReachableLocked(const Position& position) co
   return rocksdb::Status::OK();
 }
 
+bool FollowerTable::IsOverLocked(const Goal& goal, bool late, rocksdb::Status* outcome) const {
+  *outcome = stopped_;
+  if (!outcome->ok()) return true;
+  const bool applied = goal.level == AckLevel::kApplied;
+  const size_t have =
+      applied ? registry_.CountApplied(goal.position) : registry_.CountReceived(goal.position);
+  if (have >= goal.count) return true;
+  *outcome = CheckReachableLocked(goal.position);
+  if (!outcome->ok()) return true;
+  if (late) {
+    *outcome = rocksdb::Status::TimedOut(
+        std::to_string(have) + " of " + std::to_string(goal.count) + " followers have confirmed " +
+        goal.position.ToString() + (applied ? " as applied" : " as received"));
+  }
+  return late;
+}
+
+bool FollowerTable::IsAwaited(uint64_t now_us) const {
+  if (waiting_ > 0) return true;
+  const uint64_t waited_us = waited_us_;
+  return waited_us != 0 && now_us < waited_us + kAskOnUs;
+}
+
 rocksdb::Status FollowerTable::Wait(const Position& position, size_t count, AckLevel level,
-                                    uint64_t timeout_us) {
+                                    uint64_t timeout_us, const std::function<void()>& ask) {
+  const Goal goal{position, count, level};
   const SteadyTime deadline = DeadlineIn(timeout_us);
+  rocksdb::Status outcome;
+  bool asked;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (IsOverLocked(goal, false, &outcome)) return outcome;
+    // Sent decides under this lock too, so what was sent without asking was sent before whoever was
+    // the first to wait came here; that one asks.
+    asked = IsAwaited(SteadyMicros());
+    ++waiting_;
+  }
+  if (!asked) ask();
   absl::MutexLock lock(&mutex_);
-  for (bool late = timeout_us == 0;;) {
-    if (!stopped_.ok()) return stopped_;
-    const size_t have = level == AckLevel::kApplied ? registry_.CountApplied(position)
-                                                    : registry_.CountReceived(position);
-    if (have >= count) return rocksdb::Status::OK();
-    rocksdb::Status s = CheckReachableLocked(position);
-    if (!s.ok()) return s;
-    if (late) {
-      return rocksdb::Status::TimedOut(
-          std::to_string(have) + " of " + std::to_string(count) + " followers have confirmed " +
-          position.ToString() + (level == AckLevel::kApplied ? " as applied" : " as received"));
-    }
+  for (bool late = timeout_us == 0; !IsOverLocked(goal, late, &outcome);) {
     late = confirmed_.WaitUntil(&mutex_, deadline);
   }
+  --waiting_;
+  waited_us_ = SteadyMicros();
+  return outcome;
 }
 
 void FollowerTable::Stop(const rocksdb::Status& why) {

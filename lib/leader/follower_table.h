@@ -1,8 +1,10 @@
 // The leader's followers: the registry with its lock, the waits for confirmations, and counters.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -28,8 +30,9 @@ class FollowerTable {
   void Disconnect(const std::string& id, uint64_t stream);
   void Confirm(const std::string& id, uint64_t stream, const Ack& ack);
 
-  // A message up to `end` was handed to the transport at `now_us`.
-  void Sent(const std::string& id, uint64_t stream, const Position& end, uint64_t bytes,
+  // A message up to `end` is about to be handed to the transport at `now_us`. True if it should ask
+  // for a confirmation: somebody waits for one, or did a moment ago and is likely to do so again.
+  bool Sent(const std::string& id, uint64_t stream, const Position& end, uint64_t bytes,
             uint64_t now_us);
   // An image of so many bytes of log files was begun.
   void ImageSent(const std::string& id, uint64_t stream, uint64_t bytes);
@@ -41,8 +44,12 @@ class FollowerTable {
   // within its epoch, for which `why` is the reason: waits for those end, now and later, with
   // Aborted.
   void SetReachable(const Position& last, const rocksdb::Status& why);
-  // What Leader::WaitForFollowers says.
-  rocksdb::Status Wait(const Position& position, size_t count, AckLevel level, uint64_t timeout_us);
+  // What Leader::WaitForFollowers says. Followers confirm in their own time unless they are asked:
+  // `ask` is called, without a lock, if what was sent may not have asked them.
+  rocksdb::Status Wait(const Position& position, size_t count, AckLevel level, uint64_t timeout_us,
+                       const std::function<void()>& ask);
+  // Whether somebody waits for a confirmation, or did a moment ago.
+  bool IsAwaited(uint64_t now_us) const;
   // Ends all waits, now and later, with `why`; the first call counts.
   void Stop(const rocksdb::Status& why);
 
@@ -61,10 +68,23 @@ class FollowerTable {
     uint64_t bytes_sent = 0;
   };
 
+  // What is awaited: confirmations of `position` by `count` followers.
+  struct Goal {
+    Position position;
+    size_t count;
+    AckLevel level;
+  };
+  // True if there is nothing more to wait for, with the outcome.
+  bool IsOverLocked(const Goal& goal, bool late, rocksdb::Status* outcome) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   rocksdb::Status CheckReachableLocked(const Position& position) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsPresentLocked(const std::string& id, uint64_t stream) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Both change under the lock.
+  std::atomic<int> waiting_{0};
+  std::atomic<uint64_t> waited_us_{0};  // when the last wait ended
 
   mutable absl::Mutex mutex_;
   SteadyCondVar confirmed_;

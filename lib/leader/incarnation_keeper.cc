@@ -108,6 +108,12 @@ uint64_t IncarnationKeeper::epoch() const {
   return incarnation.log == nullptr ? first_->epoch() : incarnation.log->epoch();
 }
 
+void IncarnationKeeper::AskFollowers() const {
+  if (const Incarnation incarnation = current(); incarnation.log != nullptr) {
+    incarnation.log->Wake();
+  }
+}
+
 void IncarnationKeeper::Fill(LeaderStats* stats) const {
   const Incarnation incarnation = current();
   const ReplicationLog& log = incarnation.log == nullptr ? *first_ : *incarnation.log;

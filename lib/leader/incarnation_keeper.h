@@ -71,6 +71,8 @@ class IncarnationKeeper : public LeaderEndpoint {
   // Where the leader stands; empty before Start and after Stop.
   Position position() const;
   uint64_t epoch() const;
+  // Somebody began to wait for confirmations: the streams look whether they have to ask for them.
+  void AskFollowers() const;
   // Sets what the incarnations know.
   void Fill(LeaderStats* stats) const;
 

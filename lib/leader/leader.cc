@@ -381,7 +381,7 @@ Status LeaderImpl::WaitForFollowers(const Position& position, size_t count, AckL
     return Status::Aborted("position " + position.ToString() + " is not of this epoch, which is " +
                            std::to_string(epoch));
   }
-  return followers_->Wait(position, count, level, timeout_us);
+  return followers_->Wait(position, count, level, timeout_us, [this] { keeper_->AskFollowers(); });
 }
 
 LeaderStats LeaderImpl::stats() const {

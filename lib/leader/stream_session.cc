@@ -222,13 +222,16 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
   }
   const Position leader = context_->position->Now();
   if (bytes.bytes.empty()) {
+    // Somebody began to wait after the last message was sent.
+    const bool ask = asked_ != cursor_ && context_->followers->IsAwaited(now_us);
     const uint64_t idle_us = now_us > last_send_us_ ? now_us - last_send_us_ : 0;
-    if (idle_us < context_->heartbeat_us) {
+    if (idle_us < context_->heartbeat_us && !ask) {
       next->after_us = std::min(next->after_us, context_->heartbeat_us - idle_us);
       return false;
     }
     last_send_us_ = now_us;
-    stream_->SendHeartbeat(leader, cursor_);
+    if (ask) asked_ = cursor_;
+    stream_->SendHeartbeat(leader, cursor_, ask);
     return true;
   }
   FramesHeader header;
@@ -247,8 +250,9 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
   if (pause_us > 0 || cursor_ != context_->log->end()) {
     *next = {std::min(next->after_us, pause_us), Next::Wait::kDelay};
   }
-  context_->followers->Sent(follower_id_, stream_number_, Position{header.epoch, cursor_, 0},
-                            bytes.bytes.size(), now_us);
+  header.confirm = context_->followers->Sent(
+      follower_id_, stream_number_, Position{header.epoch, cursor_, 0}, bytes.bytes.size(), now_us);
+  if (header.confirm) asked_ = cursor_;
   stream_->SendFrames(header, {bytes});
   return true;
 }

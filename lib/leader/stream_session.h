@@ -98,6 +98,7 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   Phase phase_ = Phase::kImageStart;
   SendPacer pacer_;
   uint64_t cursor_ = 0;            // in the replication log
+  uint64_t asked_ = UINT64_MAX;    // cursor of the last message that asked for a confirmation
   std::vector<LogFileSize> held_;  // what the follower holds of the log files
   ImageSnapshot image_;
   ImagePlan plan_;

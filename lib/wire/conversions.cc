@@ -179,6 +179,7 @@ std::string FramesPrefix(const FramesHeader& header, size_t payload_size) {
   frames.set_image(header.image);
   frames.set_offset(header.offset);
   ToProto(header.leader, frames.mutable_leader());
+  frames.set_confirm(header.confirm);
   std::string fields = frames.SerializeAsString();
   PutTag(&fields, v1::Frames::kPayloadFieldNumber, payload_size);
   std::string prefix;
@@ -193,6 +194,7 @@ FramesHeader FromProto(const v1::Frames& from) {
   to.image = from.image();
   to.offset = from.offset();
   to.leader = FromProto(from.leader());
+  to.confirm = from.confirm();
   return to;
 }
 

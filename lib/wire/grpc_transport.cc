@@ -11,6 +11,11 @@
 namespace slipstream {
 namespace {
 
+// Of bytes under way to this follower: what a fast network holds in a few milliseconds.
+constexpr int kWindowBytes = 4 << 20;
+// A message of the replication log is up to 1 MiB long.
+constexpr int kMaxHttp2FrameBytes = 1 << 20;
+
 class GrpcFollowerStream : public FollowerStream {
  public:
   GrpcFollowerStream(std::unique_ptr<v1::Replication::Stub> stub, std::string address,
@@ -48,6 +53,7 @@ class GrpcFollowerStream : public FollowerStream {
         input->header = FramesHeader();
         input->header.leader = wire::FromProto(message_.heartbeat().leader());
         input->header.offset = message_.heartbeat().sent();
+        input->header.confirm = message_.heartbeat().confirm();
         return true;
       case v1::LeaderMessage::MESSAGE_NOT_SET:
         break;
@@ -105,6 +111,15 @@ class GrpcTransport : public FollowerTransport {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    // The window is large from the start, so nothing probes for the bandwidth with pings: a follower
+    // takes frames into its queue as fast as they come, and that has the limit.
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindowBytes);
+    arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxHttp2FrameBytes);
+    // There is one call on a channel, and the receiver is what opens the next one.
+    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+    arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+    arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
     return std::make_unique<GrpcFollowerStream>(
         v1::Replication::NewStub(grpc::CreateCustomChannel(address_, credentials_, arguments)),
         address_, hello);

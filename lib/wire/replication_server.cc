@@ -48,10 +48,11 @@ class GrpcLeaderStream : public LeaderStream {
     message.mutable_image_end();
     SendMessage(message);
   }
-  void SendHeartbeat(const Position& leader, uint64_t sent) override {
+  void SendHeartbeat(const Position& leader, uint64_t sent, bool confirm) override {
     v1::LeaderMessage message;
     wire::ToProto(leader, message.mutable_heartbeat()->mutable_leader());
     message.mutable_heartbeat()->set_sent(sent);
+    message.mutable_heartbeat()->set_confirm(confirm);
     SendMessage(message);
   }
   void SendFrames(const FramesHeader& header, const std::vector<SharedBytes>& frames) override;
@@ -309,6 +310,13 @@ void AddKeepalive(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
 
+// What followers say is little, whatever the bandwidth: there is nothing to be probed for. Not on a
+// host's own server, which may have other services.
+void TurnOffWhatIsNotUsed(grpc::ServerBuilder* builder) {
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder->AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
+}
+
 class ReplicationServerImpl : public ReplicationServer {
  public:
   ReplicationServerImpl() : router_(std::make_shared<Router>()), service_(router_) {}
@@ -325,6 +333,7 @@ class ReplicationServerImpl : public ReplicationServer {
         options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials(),
         &port_);
     RegisterTo(&builder);
+    TurnOffWhatIsNotUsed(&builder);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return Status::IOError("cannot listen on " + options.listen_address +

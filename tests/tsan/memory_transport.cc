@@ -50,11 +50,12 @@ class MemoryStream : public LeaderStream {
     for (const SharedBytes& f : frames) input.payload.append(f.bytes.data(), f.bytes.size());
     Send(std::move(input));
   }
-  void SendHeartbeat(const Position& leader, uint64_t sent) override {
+  void SendHeartbeat(const Position& leader, uint64_t sent, bool confirm) override {
     FollowerInput input{};
     input.type = FollowerInput::Type::kHeartbeat;
     input.header.leader = leader;
     input.header.offset = sent;
+    input.header.confirm = confirm;
     Send(std::move(input));
   }
   void Finish(const Status& status) override {

@@ -7,12 +7,15 @@
 #include <thread>
 #include <vector>
 
+#include "lib/host/steady_clock.h"
+
 namespace slipstream {
 namespace {
 
 using rocksdb::Status;
 
 constexpr uint64_t kForeverUs = 60000000;
+const auto kNoAsk = [] {};
 
 Hello HelloOf(const std::string& id, const Position& pin = {}) {
   Hello hello;
@@ -31,19 +34,19 @@ Ack Applied(uint64_t received, uint64_t applied) {
 TEST_CASE("follower_table: with a timeout of 0 it looks once", "[unit]") {
   FollowerTable table(10000);
   const Position target{1, 100, 0};
-  REQUIRE(table.Wait(target, 0, AckLevel::kApplied, 0).ok());
-  const Status s = table.Wait(target, 1, AckLevel::kApplied, 0);
+  REQUIRE(table.Wait(target, 0, AckLevel::kApplied, 0, kNoAsk).ok());
+  const Status s = table.Wait(target, 1, AckLevel::kApplied, 0, kNoAsk);
   REQUIRE(s.IsTimedOut());
   REQUIRE(s.ToString().find("0 of 1") != std::string::npos);
   const uint64_t stream = table.Connect(HelloOf("a"), "peer", Position{1, 0, 0});
   table.Confirm("a", stream, Applied(100, 99));
-  REQUIRE(table.Wait(target, 1, AckLevel::kReceived, 0).ok());
-  REQUIRE(table.Wait(target, 1, AckLevel::kApplied, 0).IsTimedOut());
+  REQUIRE(table.Wait(target, 1, AckLevel::kReceived, 0, kNoAsk).ok());
+  REQUIRE(table.Wait(target, 1, AckLevel::kApplied, 0, kNoAsk).IsTimedOut());
   table.Confirm("a", stream, Applied(100, 100));
-  REQUIRE(table.Wait(target, 1, AckLevel::kApplied, 0).ok());
-  REQUIRE(table.Wait(target, 2, AckLevel::kApplied, 0).IsTimedOut());
+  REQUIRE(table.Wait(target, 1, AckLevel::kApplied, 0, kNoAsk).ok());
+  REQUIRE(table.Wait(target, 2, AckLevel::kApplied, 0, kNoAsk).IsTimedOut());
   // A short wait that nobody ends.
-  REQUIRE(table.Wait(target, 2, AckLevel::kApplied, 1000).IsTimedOut());
+  REQUIRE(table.Wait(target, 2, AckLevel::kApplied, 1000, kNoAsk).IsTimedOut());
 }
 
 TEST_CASE("follower_table: a wait ends when enough followers have confirmed", "[unit]") {
@@ -57,7 +60,7 @@ TEST_CASE("follower_table: a wait ends when enough followers have confirmed", "[
     Status s;
     std::thread waiter([&] {
       start.arrive_and_wait();
-      s = table.Wait(Position{1, offset, 0}, 2, AckLevel::kApplied, kForeverUs);
+      s = table.Wait(Position{1, offset, 0}, 2, AckLevel::kApplied, kForeverUs, kNoAsk);
     });
     start.arrive_and_wait();
     table.Confirm("a", streams[0], Applied(offset, offset));
@@ -76,14 +79,15 @@ TEST_CASE("follower_table: stopping ends all waits, now and later", "[unit]") {
   for (int i = 0; i < 4; ++i) {
     waiters.emplace_back([&] {
       start.arrive_and_wait();
-      if (table.Wait(Position{1, 1, 0}, 1, AckLevel::kReceived, kForeverUs).IsAborted()) ++aborted;
+      if (table.Wait(Position{1, 1, 0}, 1, AckLevel::kReceived, kForeverUs, kNoAsk).IsAborted())
+        ++aborted;
     });
   }
   start.arrive_and_wait();
   table.Stop(rocksdb::Status::Aborted("the leader is closing"));
   for (std::thread& waiter : waiters) waiter.join();
   REQUIRE(aborted == 4);
-  REQUIRE(table.Wait(Position{1, 1, 0}, 0, AckLevel::kReceived, 0).IsAborted());
+  REQUIRE(table.Wait(Position{1, 1, 0}, 0, AckLevel::kReceived, 0, kNoAsk).IsAborted());
 }
 
 TEST_CASE("follower_table: a follower pins the older of its cut and its image's", "[unit]") {
@@ -142,6 +146,43 @@ TEST_CASE("follower_table: the list tells how far behind each is", "[unit]") {
   REQUIRE(info().lag_us == 0);
   table.Disconnect("a", stream);
   REQUIRE_FALSE(info().connected);
+}
+
+TEST_CASE("follower_table: messages ask for a confirmation while somebody waits", "[unit]") {
+  FollowerTable table(10000);
+  const uint64_t stream = table.Connect(HelloOf("a"), "peer", Position{1, 0, 0});
+  const auto sent_asks = [&](uint64_t now_us) {
+    return table.Sent("a", stream, Position{1, 100, 0}, 1, now_us);
+  };
+  REQUIRE_FALSE(sent_asks(SteadyMicros()));
+  std::latch asked(1);
+  Status s;
+  std::thread waiter([&] {
+    s = table.Wait(Position{1, 100, 0}, 1, AckLevel::kApplied, kForeverUs,
+                   [&] { asked.count_down(); });
+  });
+  asked.wait();
+  // However long it lasts.
+  REQUIRE(sent_asks(SteadyMicros() + kForeverUs));
+  REQUIRE(table.IsAwaited(SteadyMicros() + kForeverUs));
+  table.Confirm("a", stream, Applied(100, 100));
+  waiter.join();
+  REQUIRE(s.ok());
+  // Whoever waited waits again soon, but not for ever.
+  const uint64_t after_us = SteadyMicros();
+  REQUIRE_FALSE(sent_asks(after_us + 1000000));
+  REQUIRE_FALSE(table.IsAwaited(after_us + 1000000));
+  REQUIRE(sent_asks(after_us - 1));
+  // Those who only look are waiting too, just not here.
+  int looks = 0;
+  FollowerTable other(10000);
+  const auto look = [&] { ++looks; };
+  REQUIRE(other.Wait(Position{1, 1, 0}, 1, AckLevel::kReceived, 0, look).IsTimedOut());
+  REQUIRE(looks == 1);
+  REQUIRE(other.IsAwaited(SteadyMicros() - 1000));
+  // Nothing is asked for what is confirmed.
+  REQUIRE(table.Wait(Position{1, 100, 0}, 1, AckLevel::kApplied, 0, look).ok());
+  REQUIRE(looks == 1);
 }
 
 TEST_CASE("follower_table: very many unconfirmed messages take bounded memory", "[unit]") {

@@ -256,6 +256,55 @@ TEST_CASE("progress: changes wake those who look for them", "[unit]") {
   }
 }
 
+TEST_CASE("progress: a change is urgent while the leader waits for it", "[unit]") {
+  Progress progress;
+  Ack ack;
+  uint64_t seen = 0;
+  const auto tell = [&] {
+    seen = progress.version();
+    progress.Fill(&ack);
+  };
+  const auto is_urgent = [&] { return progress.WaitForUrgency(seen, absl::ZeroDuration()); };
+  progress.AppliedNewEpoch(Position{1, 10, 10});
+  tell();
+  progress.Received(Position{1, 20, 20});
+  REQUIRE_FALSE(is_urgent());
+  // Asked for what it has told, and for what it has received but not told.
+  progress.ConfirmUpTo(Position{1, 10, 0});
+  REQUIRE_FALSE(is_urgent());
+  progress.ConfirmUpTo(Position{1, 20, 0});
+  REQUIRE(is_urgent());
+  tell();
+  REQUIRE_FALSE(is_urgent());
+  // Told as received; now as applied, each step of it.
+  for (const uint64_t offset : {15, 20}) {
+    std::thread watcher([&] { progress.WaitForUrgency(seen, absl::InfiniteDuration()); });
+    progress.Applied(Position{1, offset, offset});
+    watcher.join();
+    REQUIRE(is_urgent());
+    tell();
+    REQUIRE_FALSE(is_urgent());
+  }
+  // What comes after nobody waits for.
+  progress.Received(Position{1, 30, 30});
+  progress.Applied(Position{1, 30, 30});
+  REQUIRE_FALSE(is_urgent());
+  progress.ConfirmUpTo(Position{1, 30, 0});
+  REQUIRE(is_urgent());
+  tell();
+  // In a new epoch offsets begin again.
+  progress.ConfirmUpTo(Position{2, 5, 0});
+  progress.AppliedNewEpoch(Position{2, 4, 40});
+  REQUIRE(is_urgent());
+  tell();
+  progress.Applied(Position{2, 5, 41});
+  REQUIRE(is_urgent());
+  tell();
+  std::thread watcher([&] { progress.WaitForUrgency(seen, absl::InfiniteDuration()); });
+  progress.BumpVersion();
+  watcher.join();
+}
+
 TEST_CASE("progress: stopping ends all waits, now and later", "[unit]") {
   Progress progress;
   progress.AppliedNewEpoch(Position{1, 10, 10});
