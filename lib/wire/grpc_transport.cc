@@ -111,8 +111,8 @@ class GrpcTransport : public FollowerTransport {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    // The window is large from the start, so nothing probes for the bandwidth with pings: a follower
-    // takes frames into its queue as fast as they come, and that has the limit.
+    // The window is large from the start, so nothing probes for the bandwidth with pings: a
+    // follower takes frames into its queue as fast as they come, and that has the limit.
     arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindowBytes);
     arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxHttp2FrameBytes);
