@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-PROGRAMS = ["lag", "cpu", "flood", "apply", "memtable", "reads", "startup", "scale"]
+PROGRAMS = ["lag", "cpu", "flood", "apply", "memtable", "reads", "startup", "scale", "tasks"]
 README = "bench/README.md"
 RESULTS = "build/bench"
 PLOTS = "bench/plots"

@@ -151,6 +151,18 @@ TEST_CASE("layers: the tree of the memtable includes the standard library alone"
   });
 }
 
+TEST_CASE("layers: what observes knows only itself and the host", "[unit]") {
+  CheckIncludes("lib/observe", [](const Include& include) {
+    return !IsOurs(include) || include.header.starts_with("lib/observe/") ||
+           include.header.starts_with("lib/host/") ||
+           include.header.starts_with("slipstream/observe/");
+  });
+  // A host may use it without any other header of the library.
+  CheckIncludes("include/slipstream/observe", [](const Include& include) {
+    return !IsOurs(include) || include.header.starts_with("slipstream/observe/");
+  });
+}
+
 TEST_CASE("layers: gRPC and Protobuf are the wire's alone", "[unit]") {
   for (const auto& entry : fs::directory_iterator(kRoot / "lib")) {
     const std::string name = entry.path().filename().string();
