@@ -51,11 +51,11 @@ class Generation {
   }
   const GenerationContents& contents() const { return contents_; }
 
-  // Opens all tables of level 0 of the column family in this slot, once; they stay open. To be
-  // called before RocksDB makes an iterator: RocksDB 7.8 frees memory twice, and ends the process,
-  // if one over range deletions is made while such a table cannot be opened.
-  // REQUIRES: handle(slot) != nullptr.
-  // Returns what a table could not be opened for.
+  // Opens all tables of level 0 of the column family in this slot, once; unless the host has
+  // bounded max_open_files, they stay open. To be called before RocksDB makes an iterator:
+  // RocksDB 7.8 frees memory twice, and ends the process, if one over range deletions is made while
+  // such a table cannot be opened. REQUIRES: handle(slot) != nullptr. Returns what a table could
+  // not be opened for.
   rocksdb::Status OpenLevel0(size_t slot) {
     if (level0_open_[slot].load(std::memory_order_acquire)) [[likely]]
       return rocksdb::Status::OK();
