@@ -227,7 +227,7 @@ TEST_CASE("dishonest leader: frames that are lost are missed though nothing foll
   RequireEqual(leader, follower);
   CHECK(told.told());
   CHECK(follower.Get(0, "a") == "1");
-  CHECK(follower.follower->stats().reconnects == 1);
+  CHECK(follower.follower->stats().reconnects >= 1);
 }
 
 TEST_CASE("dishonest leader: a lie about an image is refused and the next image is taken",
