@@ -113,10 +113,8 @@ void ReplicationLog::AppendLocked(const LogFileId& id, uint64_t offset, const Sl
   }
   it->second.size = offset + data.size();
   if (!broken_.ok()) return;
-  if (first_sequence_.load(std::memory_order_relaxed) == 0 && id.file == FrameFile::kWal &&
-      offset == 0 && data.size() >= kLogHeaderBytes + sizeof(uint64_t)) {
-    // The record's header, then the write batch's sequence number.
-    first_sequence_.store(DecodeFixed64(data.data() + kLogHeaderBytes), std::memory_order_release);
+  if (first_sequence_.load(std::memory_order_relaxed) == 0 && id.file == FrameFile::kWal) {
+    LookForFirstSequenceLocked(id, offset, data);
   }
   Frame frame{FrameType::kLogAppend, id.file, id.number, offset, Slice()};
   for (size_t done = 0; done < data.size();) {
@@ -128,6 +126,29 @@ void ReplicationLog::AppendLocked(const LogFileId& id, uint64_t offset, const Sl
   }
   if (id.file == FrameFile::kManifest) manifest_end_ = next_;
   appends_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void ReplicationLog::LookForFirstSequenceLocked(const LogFileId& id, uint64_t offset, Slice data) {
+  // RocksDB 9.10 writes sizes of timestamps first, by themselves or together with the record.
+  if (id != beginning_of_) {
+    beginning_of_ = id;
+    beginning_bytes_ = 0;
+  }
+  if (offset != beginning_bytes_) return;
+  while (data.size() >= kLogHeaderBytes + sizeof(uint64_t)) {
+    const auto type = static_cast<LogFragmentType>(data[6]);
+    if (type == LogFragmentType::kFull || type == LogFragmentType::kFirst) {
+      // The record's header, then the write batch's sequence number.
+      first_sequence_.store(DecodeFixed64(data.data() + kLogHeaderBytes),
+                            std::memory_order_release);
+      return;
+    }
+    if (type != LogFragmentType::kUserDefinedTimestampSize) return;
+    const size_t length = static_cast<uint8_t>(data[4]) | static_cast<uint8_t>(data[5]) << 8;
+    const size_t whole = std::min(data.size(), kLogHeaderBytes + length);
+    beginning_bytes_ += whole;
+    data.remove_prefix(whole);
+  }
 }
 
 void ReplicationLog::Truncate(const LogFileId& id, uint64_t size) {

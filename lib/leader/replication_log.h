@@ -138,6 +138,8 @@ class ReplicationLog {
   void AppendFrameLocked(const Frame& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AppendLocked(const LogFileId& id, uint64_t offset, const rocksdb::Slice& data)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LookForFirstSequenceLocked(const LogFileId& id, uint64_t offset, rocksdb::Slice data)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BreakLocked(const LogFileId& id, const rocksdb::Status& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CanSucceedLocked(uint64_t oldest_needed_wal) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -163,6 +165,9 @@ class ReplicationLog {
   std::map<uint64_t, ObjectInfo> objects_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, ColumnFamilyInfo> column_families_ ABSL_GUARDED_BY(mutex_);  // by name
   std::map<std::string, uint32_t> timestamp_sizes_ ABSL_GUARDED_BY(mutex_);  // by comparator
+  // A WAL without a write batch yet, and how many bytes it has of other records.
+  LogFileId beginning_of_ ABSL_GUARDED_BY(mutex_) = {FrameFile::kWal, 0};
+  uint64_t beginning_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t current_manifest_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t newest_recovered_wal_ ABSL_GUARDED_BY(mutex_) = 0;
   rocksdb::Status broken_ ABSL_GUARDED_BY(mutex_);

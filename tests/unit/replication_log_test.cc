@@ -400,6 +400,27 @@ TEST_CASE("replication_log: what comes later goes to the newest log", "[unit]") 
   REQUIRE_FALSE(third->status().ok());
 }
 
+TEST_CASE("replication_log: the first sequence number is that of the first write batch", "[unit]") {
+  std::string batch(12, '\0');
+  EncodeFixed64(batch.data(), 4711);
+  std::string sizes, record;
+  LogRecordWriter writer;
+  writer.AddTimestampSizes("sizes of timestamps", &sizes);
+  writer.AddRecord(batch, &record);
+  const bool together = GENERATE(true, false);
+  INFO("in one append: " << together);
+  ReplicationLog log(7, 16 << 20);
+  log.AddFile({kWal, 0, nullptr});
+  log.Append(kWal, 0, together ? sizes + record : sizes);
+  if (!together) {
+    REQUIRE(log.first_sequence() == 0);
+    log.Append(kWal, sizes.size(), record);
+  }
+  REQUIRE(log.first_sequence() == 4711);
+  log.Append(kWal, sizes.size() + record.size(), record);
+  REQUIRE(log.first_sequence() == 4711);
+}
+
 TEST_CASE("replication_log: an object is unneeded from the last change of the manifest on",
           "[unit]") {
   ReplicationLog log(7, 16 << 20);
