@@ -3,7 +3,7 @@
 #include <functional>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "tests/e2e/eventually.h"
 #include "tests/oracle/cluster.h"
 #include "tests/oracle/families.h"
 #include "tests/oracle/merge_operator.h"
@@ -321,11 +321,8 @@ void Reader::CheckGrowth(const rocksdb::Snapshot* snapshot) {
     if (value >= before) continue;
     // A new epoch may take back what the old one had. It is shown a moment before it is announced.
     if (seed_.TakesBack()) {
-      const absl::Time deadline = absl::Now() + absl::Seconds(10);
-      while (follower_->position().epoch == seen_epoch_ && absl::Now() < deadline) {
-        absl::SleepFor(absl::Milliseconds(1));
-      }
-      if (follower_->position().epoch != seen_epoch_) break;
+      const auto announced = [this] { return follower_->position().epoch != seen_epoch_; };
+      if (testing::Eventually(announced)) break;
     }
     Fail(key + " went down from " + std::to_string(before) + " to " + std::to_string(value) +
          " at " + std::to_string(snapshot->GetSequenceNumber()));
