@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "tests/e2e/eventually.h"
 #include "tests/oracle/families.h"
 
 namespace slipstream::oracle {
@@ -329,29 +329,29 @@ void Checkpoint(Cluster* cluster, Model* model, Random* random, Verdict* verdict
 void CheckNothingLeaks(Cluster* cluster, Verdict* verdict) {
   if (verdict->failed()) return;
   // Deletion is the reclaimer's, which nobody can wait for.
-  const absl::Time deadline = absl::Now() + absl::Microseconds(kPatienceUs);
+  Status listed;
   std::string found;
-  do {
-    std::vector<std::string> objects;
-    const Status s = cluster->ListObjects(&objects);
-    if (!s.ok()) return verdict->Fail("listing the storage: " + s.ToString());
-    std::vector<std::string> files;
-    uint64_t manifest_size = 0;
-    cluster->db()->GetLiveFiles(files, &manifest_size, false).PermitUncheckedError();
-    const size_t live = std::count_if(files.begin(), files.end(), [](const std::string& file) {
-      return file.ends_with(".sst") || file.ends_with(".blob");
-    });
-    const LeaderStats stats = cluster->leader()->stats();
-    if (objects.size() == stats.live_objects && live == objects.size() &&
-        stats.pinned_objects == 0) {
-      return;
-    }
-    found = std::to_string(objects.size()) + " objects on the storage, the leader counts " +
-            std::to_string(stats.live_objects) + " live and " +
-            std::to_string(stats.pinned_objects) + " pinned, RocksDB " + std::to_string(live);
-    absl::SleepFor(absl::Milliseconds(5));
-  } while (absl::Now() < deadline);
-  verdict->Fail("objects leak: " + found);
+  const bool none_leaks = testing::Eventually(
+      [&] {
+        std::vector<std::string> objects;
+        listed = cluster->ListObjects(&objects);
+        if (!listed.ok()) return true;
+        std::vector<std::string> files;
+        uint64_t manifest_size = 0;
+        cluster->db()->GetLiveFiles(files, &manifest_size, false).PermitUncheckedError();
+        const size_t live = std::count_if(files.begin(), files.end(), [](const std::string& file) {
+          return file.ends_with(".sst") || file.ends_with(".blob");
+        });
+        const LeaderStats stats = cluster->leader()->stats();
+        found = std::to_string(objects.size()) + " objects on the storage, the leader counts " +
+                std::to_string(stats.live_objects) + " live and " +
+                std::to_string(stats.pinned_objects) + " pinned, RocksDB " + std::to_string(live);
+        return objects.size() == stats.live_objects && live == objects.size() &&
+               stats.pinned_objects == 0;
+      },
+      std::chrono::milliseconds(kPatienceUs / 1000));
+  if (!listed.ok()) return verdict->Fail("listing the storage: " + listed.ToString());
+  if (!none_leaks) verdict->Fail("objects leak: " + found);
 }
 
 }  // namespace slipstream::oracle
