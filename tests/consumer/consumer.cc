@@ -1,6 +1,8 @@
-// Uses the installed library through its public headers: writes on a leader, reads on a follower.
+// Uses the installed library through its public headers: writes on a leader, reads on a follower,
+// looks at the threads.
 #include <slipstream/follower.h>
 #include <slipstream/leader.h>
+#include <slipstream/observe/thread_stacks.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -35,6 +37,9 @@ int main(int argc, char** argv) {
   if (s.ok()) s = follower->WaitFor(leader->position(), 10'000'000);
   std::string value;
   if (s.ok()) s = follower->db()->Get(rocksdb::ReadOptions(), "key", &value);
+  slipstream::observe::ThreadStacks stacks;
+  if (s.ok()) s = slipstream::observe::CaptureThreadStacks({}, &stacks);
+  if (s.ok() && stacks.threads.empty()) s = rocksdb::Status::Corruption("no stacks");
   follower.reset();
   leader.reset();
   std::filesystem::remove_all(directory);
