@@ -1,7 +1,13 @@
 #include "slipstream/observe/task_registry.h"
 
+#include <algorithm>
+#include <random>
+#include <string_view>
+
+#include "lib/host/host_name.h"
 #include "lib/observe/task_record.h"
 #include "lib/observe/task_table.h"
+#include "slipstream/observe/finished_task_feed.h"
 
 namespace slipstream::observe {
 namespace {
@@ -15,11 +21,40 @@ Status CheckRange(const char* field, uint64_t value, uint64_t low, uint64_t high
                                      std::to_string(low) + " to " + std::to_string(high));
 }
 
+constexpr size_t kMaxNameBytes = 64;
+
+// ASCII by itself: <cctype> follows the host's locale.
+bool IsNameCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-';
+}
+
+Status CheckName(const std::string& name) {
+  if (name.size() <= kMaxNameBytes && std::all_of(name.begin(), name.end(), IsNameCharacter)) {
+    return Status::OK();
+  }
+  return Status::InvalidArgument("TaskRegistryOptions::name",
+                                 "is \"" + name + "\", expected at most 64 of A-Z a-z 0-9 . _ -");
+}
+
+std::string NewInstance(std::string name) {
+  if (name.empty()) {
+    name = HostName().substr(0, kMaxNameBytes);
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return !IsNameCharacter(c); }, '_');
+  }
+  std::random_device random;
+  name += '-';
+  for (int i = 0; i < 16; ++i) name += "0123456789abcdef"[random() % 16];
+  return name;
+}
+
 }  // namespace
 
 Status TaskRegistryOptions::Validate() const {
   constexpr uint64_t kMaxKeepMs = UINT64_C(1) << 40;  // more than thirty years
-  Status s = CheckRange("max_running_tasks", max_running_tasks, 1, 16'777'216);
+  Status s = CheckName(name);
+  if (s.ok()) s = CheckRange("max_running_tasks", max_running_tasks, 1, 16'777'216);
   if (s.ok()) s = CheckRange("max_status_bytes", max_status_bytes, 1, 4096);
   if (s.ok()) s = CheckRange("max_status_changes", max_status_changes, 1, 1024);
   if (s.ok()) s = CheckRange("max_attribute_bytes", max_attribute_bytes, 0, 65'536);
@@ -37,7 +72,7 @@ Status TaskRegistry::Create(const TaskRegistryOptions& options,
 }
 
 TaskRegistry::TaskRegistry(const TaskRegistryOptions& options)
-    : table_(std::make_unique<TaskTable>(options)) {}
+    : instance_(NewInstance(options.name)), table_(std::make_unique<TaskTable>(options)) {}
 
 TaskRegistry::~TaskRegistry() = default;
 
@@ -73,6 +108,10 @@ Status TaskRegistry::Cancel(TaskId id, std::string_view message) {
   const TaskRecordPtr record = table_->Find(id);
   if (record == nullptr) return Status::NotFound("task " + std::to_string(id));
   return record->Cancel(message);
+}
+
+std::unique_ptr<FinishedTaskFeed> TaskRegistry::SubscribeToFinished(size_t max_bytes) {
+  return std::unique_ptr<FinishedTaskFeed>(new FinishedTaskFeed(table_.get(), max_bytes));
 }
 
 uint64_t TaskRegistry::NowMicros() const { return table_->NowMicros(); }

@@ -73,8 +73,10 @@ size_t TaskTable::TakeSlots() {
 
 void TaskTable::Retire(const TaskRecord& record) {
   std::vector<TaskRecordPtr> dropped;  // destroyed without the lock
+  std::vector<std::shared_ptr<FinishedTaskQueue>> filled;
   const uint64_t now_us = record.ended_us();
-  Shard& shard = shards_[record.id() % kShards];
+  const size_t index = record.id() % kShards;
+  Shard& shard = shards_[index];
   bool settled = false;
   {
     PlainLock lock(&shard.mutex);
@@ -82,9 +84,35 @@ void TaskTable::Retire(const TaskRecord& record) {
     TaskRecordPtr ended = std::move(slot.record);
     slot = {};
     shard.free.push_back(record.slot());
+    if (!shard.queues.empty()) filled = PutIntoQueues(index, &shard, ended);
     settled = shard.finished->Add(std::move(ended), now_us, &dropped);
   }
+  for (const auto& queue : filled) queue->Wake();
   if (!settled) SettleAll(now_us);
+}
+
+std::vector<std::shared_ptr<FinishedTaskQueue>> TaskTable::PutIntoQueues(
+    size_t index, Shard* shard, const TaskRecordPtr& record) {
+  std::vector<std::shared_ptr<FinishedTaskQueue>> filled;
+  const size_t bytes = record->bytes();
+  for (const auto& queue : shard->queues) {
+    if (queue->Push(index, record, bytes)) filled.push_back(queue);
+  }
+  return filled;
+}
+
+void TaskTable::AddQueue(const std::shared_ptr<FinishedTaskQueue>& queue) {
+  for (Shard& shard : shards_) {
+    PlainLock lock(&shard.mutex);
+    shard.queues.push_back(queue);
+  }
+}
+
+void TaskTable::RemoveQueue(const std::shared_ptr<FinishedTaskQueue>& queue) {
+  for (Shard& shard : shards_) {
+    PlainLock lock(&shard.mutex);
+    std::erase(shard.queues, queue);
+  }
 }
 
 void TaskTable::SettleAll(uint64_t now_us) {

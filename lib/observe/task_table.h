@@ -15,6 +15,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "lib/host/plain_mutex.h"
+#include "lib/observe/finished_task_queue.h"
 #include "lib/observe/finished_tasks.h"
 #include "lib/observe/task_record.h"
 
@@ -23,8 +24,8 @@ namespace slipstream::observe {
 // A thread begins its tasks in one shard, and a task ends in the shard that it began in. Ended
 // tasks leave a shard in groups, so that the lock of FinishedTasks is taken once for many of them.
 //
-// Locks: a shard's, then that of FinishedTasks; a record's own is taken last, or alone.
-// Threads: any.
+// Locks: a shard's, then that of FinishedTasks or of a queue's part; a record's own is taken last,
+// or alone. Threads: any.
 class TaskTable {
  public:
   explicit TaskTable(const TaskRegistryOptions& options);
@@ -43,8 +44,13 @@ class TaskTable {
   TaskRecordPtr Find(TaskId id);
   TaskRegistryStats stats();
 
+  // Each task that ends from now on goes there, too.
+  void AddQueue(const std::shared_ptr<FinishedTaskQueue>& queue);
+  // None goes there any more.
+  void RemoveQueue(const std::shared_ptr<FinishedTaskQueue>& queue);
+
  private:
-  static constexpr size_t kShards = 16;
+  static constexpr size_t kShards = FinishedTaskQueue::kParts;
   static constexpr size_t kShardBits = 4;
   // Slots that a shard takes from the number of all at a time, and slots that are read in one go
   // with its lock held.
@@ -61,12 +67,18 @@ class TaskTable {
     size_t may_grow_by ABSL_GUARDED_BY(mutex) = 0;
     uint64_t last_serial ABSL_GUARDED_BY(mutex) = 0;
     std::optional<FinishedTasks> finished ABSL_GUARDED_BY(mutex);  // set at once
+    // The same in all shards.
+    std::vector<std::shared_ptr<FinishedTaskQueue>> queues ABSL_GUARDED_BY(mutex);
   };
 
   static size_t ShardOfThisThread();
   // False if the shard has no room.
   bool Place(size_t shard, const TaskRecordPtr& record);
   size_t TakeSlots();
+  // Into the queues of its shard. Returns those that have become half full.
+  std::vector<std::shared_ptr<FinishedTaskQueue>> PutIntoQueues(size_t index, Shard* shard,
+                                                                const TaskRecordPtr& record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->mutex);
   // Brings the ended tasks of all shards into their budgets.
   void SettleAll(uint64_t now_us);
   // Calls `visit` with each slot that is in use, with the shard's lock held; ends when it returns
