@@ -1,0 +1,233 @@
+#include "lib/observe/http/routes.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "lib/observe/http/json_answer.h"
+#include "lib/observe/http/metrics_text.h"
+#include "lib/observe/http/reports.h"
+#include "lib/observe/http/threads.h"
+
+namespace slipstream::observe {
+namespace {
+
+constexpr uint64_t kMaxLagMs = UINT64_C(1) << 40;
+constexpr std::string_view kProcs = "/procs";
+constexpr std::string_view kBearer = "Bearer ";
+
+// False if it is no number of at most 18 digits.
+bool ParseNumber(std::string_view text, uint64_t* number) {
+  if (text.empty() || text.size() > 18 ||
+      text.find_first_not_of("0123456789") != std::string_view::npos) {
+    return false;
+  }
+  *number = 0;
+  for (const char c : text) *number = *number * 10 + static_cast<uint64_t>(c - '0');
+  return true;
+}
+
+void AddSample(std::vector<MetricFamily>* families, const char* name, const char* help,
+               MetricFamily::Type type, double value,
+               std::vector<std::pair<std::string, std::string>> labels = {}) {
+  FamilyOf(families, name, help, type)->samples.push_back({std::move(labels), value, {}});
+}
+
+void AddTaskMetrics(const TaskRegistryStats& stats, std::vector<MetricFamily>* families) {
+  using Type = MetricFamily::Type;
+  AddSample(families, "slipstream_tasks_running", "Tasks that run now.", Type::kGauge,
+            static_cast<double>(stats.running));
+  AddSample(families, "slipstream_tasks_finished", "Tasks that have ended and are still visible.",
+            Type::kGauge, static_cast<double>(stats.finished));
+  AddSample(families, "slipstream_tasks_finished_bytes", "Memory that ended tasks take.",
+            Type::kGauge, static_cast<double>(stats.finished_bytes));
+  AddSample(families, "slipstream_tasks_unregistered_total",
+            "Tasks that began unseen, because too many ran.", Type::kCounter,
+            static_cast<double>(stats.unregistered));
+}
+
+void AddConnectionMetrics(const ConnectionStats& stats, std::vector<MetricFamily>* families) {
+  using Type = MetricFamily::Type;
+  AddSample(families, "slipstream_http_connections", "Connections of the HTTP server.",
+            Type::kGauge, static_cast<double>(stats.open.load()));
+  AddSample(families, "slipstream_http_connections_total", "Connections that were accepted.",
+            Type::kCounter, static_cast<double>(stats.accepted.load()));
+  AddSample(families, "slipstream_http_turned_away_total",
+            "Connections that were refused or closed because there were too many.", Type::kCounter,
+            static_cast<double>(stats.turned_away.load()));
+  AddSample(families, "slipstream_http_timed_out_total", "Connections whose clients were too slow.",
+            Type::kCounter, static_cast<double>(stats.timed_out.load()));
+  for (size_t digit = 2; digit < stats.answers.size(); ++digit) {
+    AddSample(families, "slipstream_http_answers_total", "Answers by the kind of their status.",
+              Type::kCounter, static_cast<double>(stats.answers[digit].load()),
+              {{"status", std::to_string(digit) + "xx"}});
+  }
+}
+
+}  // namespace
+
+bool SameSecret(std::string_view a, std::string_view b) {
+  // Of digests, so that nothing is told of their lengths either.
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest_a;
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest_b;
+  SHA256(reinterpret_cast<const unsigned char*>(a.data()), a.size(), digest_a.data());
+  SHA256(reinterpret_cast<const unsigned char*>(b.data()), b.size(), digest_b.data());
+  return CRYPTO_memcmp(digest_a.data(), digest_b.data(), digest_a.size()) == 0;
+}
+
+Routes::Routes(const HttpServerOptions& options, const SourceList* sources,
+               const ConnectionStats* stats)
+    : options_(options),
+      origins_(options.allow_hosts, options.allow_origins),
+      sources_(sources),
+      stats_(stats),
+      procs_(options.registry) {}
+
+Routes::Target Routes::Find(std::string_view path) {
+  if (path == "/metrics") return {Place::kMetrics};
+  if (path == "/health") return {Place::kHealth};
+  if (path == "/replication") return {Place::kReplication};
+  if (path == "/threads") return {Place::kThreads};
+  if (!path.starts_with(kProcs)) return {};
+  path.remove_prefix(kProcs.size());
+  if (path.empty() || path == "/") return {Place::kList};
+  if (path[0] != '/') return {};
+  path.remove_prefix(1);
+  if (path == "tree") return {Place::kTree};
+  const size_t slash = path.find('/');
+  Target target;
+  if (!ParseNumber(path.substr(0, slash), &target.id)) return {};
+  const std::string_view rest = slash == std::string_view::npos ? "" : path.substr(slash);
+  if (rest.empty() || rest == "/") target.place = Place::kProc;
+  if (rest == "/history") target.place = Place::kHistory;
+  if (rest == "/blockers") target.place = Place::kBlockers;
+  return target;
+}
+
+const char* Routes::VerbsOf(Place place) {
+  if (place == Place::kProc) return "GET, HEAD, DELETE, OPTIONS";
+  return "GET, HEAD, OPTIONS";
+}
+
+void Routes::Answer(const httplib::Request& request, httplib::Response& response) const {
+  response.set_header("Cache-Control", "no-store");
+  response.set_header("X-Content-Type-Options", "nosniff");
+  if (!AdmitsBrowser(request, &response)) return;
+  const Target target = Find(request.path);
+  if (target.place == Place::kNothing) return AnswerError(404, "there is no such path", &response);
+  const std::string& verb = request.method;
+  const char* const verbs = VerbsOf(target.place);
+  if (verb == "OPTIONS") return AnswerOptions(request, verbs, &response);
+  const bool reads = verb == "GET" || verb == "HEAD";
+  if (!reads && !(verb == "DELETE" && target.place == Place::kProc)) {
+    response.set_header("Allow", verbs);
+    return AnswerError(405, "expected one of " + std::string(verbs), &response);
+  }
+  if (!reads && !IsAuthorized(request, &response)) return;
+  switch (target.place) {
+    case Place::kMetrics:
+    case Place::kHealth:
+    case Place::kReplication:
+      return AnswerReport(target.place, request, &response);
+    case Place::kThreads:
+      return AnswerThreads(request, options_.registry, &response);
+    default:
+      return AnswerProc(target, request, &response);
+  }
+}
+
+bool Routes::AdmitsBrowser(const httplib::Request& request, httplib::Response* response) const {
+  const std::string host = request.get_header_value("host");
+  if (host.empty() && request.version != "HTTP/1.0") {
+    AnswerError(400, "there is no Host header", response);
+    return false;
+  }
+  if (!host.empty() && !origins_.IsOurHost(host)) {
+    AnswerError(421, "this host name is not ours; see HttpServerOptions::allow_hosts", response);
+    return false;
+  }
+  response->set_header("Vary", "Origin");
+  const std::string origin = request.get_header_value("origin");
+  if (!origin.empty() && origins_.MayRead(origin, host)) {
+    response->set_header("Access-Control-Allow-Origin", origin);
+  }
+  return true;
+}
+
+void Routes::AnswerOptions(const httplib::Request& request, const char* verbs,
+                           httplib::Response* response) {
+  response->status = 204;
+  response->set_header("Allow", verbs);
+  if (!response->has_header("Access-Control-Allow-Origin")) return;
+  response->set_header("Access-Control-Allow-Methods", verbs);
+  response->set_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
+  response->set_header("Access-Control-Max-Age", "600");
+  if (request.has_header("access-control-request-private-network")) {
+    response->set_header("Access-Control-Allow-Private-Network", "true");
+  }
+}
+
+bool Routes::IsAuthorized(const httplib::Request& request, httplib::Response* response) const {
+  if (options_.bearer_token.empty()) {
+    AnswerError(403, "this server changes nothing: it was started without a token", response);
+    return false;
+  }
+  const std::string given = request.get_header_value("authorization");
+  if (std::string_view(given).starts_with(kBearer) &&
+      SameSecret(std::string_view(given).substr(kBearer.size()), options_.bearer_token)) {
+    return true;
+  }
+  response->set_header("WWW-Authenticate", "Bearer");
+  AnswerError(401, given.empty() ? "a bearer token is needed" : "the bearer token is wrong",
+              response);
+  return false;
+}
+
+void Routes::AnswerProc(const Target& target, const httplib::Request& request,
+                        httplib::Response* response) const {
+  switch (target.place) {
+    case Place::kTree:
+      return procs_.List(request, true, response);
+    case Place::kProc:
+      if (request.method == "DELETE") return procs_.Cancel(target.id, request, response);
+      return procs_.Show(target.id, response);
+    case Place::kHistory:
+      return procs_.History(target.id, response);
+    case Place::kBlockers:
+      return procs_.Blockers(target.id, response);
+    default:
+      return procs_.List(request, false, response);
+  }
+}
+
+void Routes::AnswerReport(Place place, const httplib::Request& request,
+                          httplib::Response* response) const {
+  if (place == Place::kReplication) return AnswerReplication(sources_->All(), response);
+  if (place == Place::kMetrics) {
+    response->status = 200;
+    response->set_content(Metrics(), "text/plain; version=0.0.4; charset=utf-8");
+    return;
+  }
+  uint64_t max_lag_ms = options_.max_lag_ms;
+  const std::string given = request.get_param_value("max_lag_ms");
+  if (request.has_param("max_lag_ms") &&
+      (!ParseNumber(given, &max_lag_ms) || max_lag_ms > kMaxLagMs)) {
+    return AnswerError(400, "max_lag_ms is \"" + given + "\", expected a number of milliseconds",
+                       response);
+  }
+  AnswerHealth(sources_->All(), std::min(max_lag_ms, kMaxLagMs) * 1000, response);
+}
+
+std::string Routes::Metrics() const {
+  std::vector<MetricFamily> families;
+  for (const SourcePtr& source : sources_->All()) source->AppendMetrics(&families);
+  if (options_.registry != nullptr) AddTaskMetrics(options_.registry->stats(), &families);
+  AddConnectionMetrics(*stats_, &families);
+  return MetricsText(families);
+}
+
+}  // namespace slipstream::observe
