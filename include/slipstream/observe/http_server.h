@@ -21,7 +21,8 @@
 //   GET    /metrics                in Prometheus' text format
 //   GET    /health                 200 or 503; ?max_lag_ms=
 //   GET    /replication            what each source tells of its replication
-//   GET    /threads                the stacks of all threads, as thread_stacks.h tells: format=json or
+//   GET    /threads                the stacks of all threads, as thread_stacks.h tells: format=json
+//   or
 //                                  text; with samples=N&interval_ms=M as collapsed stacks, for at
 //                                  most 10 s
 // Errors are JSON, {"error": "..."}: 400 a parameter or body that is not understood, 401 the bearer
@@ -55,18 +56,18 @@ struct HttpServerOptions {
 
   // What requests that change something must carry ("Authorization: Bearer ..."). Default: empty =
   // they are all refused
-  std::string bearer_token;
+  std::string bearer_token = "";
 
   // Whose tasks are shown. Outlives the server. Default: nullptr = none
   TaskRegistry* registry = nullptr;
 
   // Origins ("http://leader-1:9090") whose pages may read, "*" = all. Those with the same host name
   // as this server, and any port, always may. Default: none
-  std::vector<std::string> allow_origins;
+  std::vector<std::string> allow_origins = {};
 
   // Names by which browsers may reach the server; "*" = any. Addresses in numbers, "localhost" and
   // the machine's own name are always allowed. Default: none
-  std::vector<std::string> allow_hosts;
+  std::vector<std::string> allow_hosts = {};
 
   // How far behind a source may be and still be healthy, in lag and in staleness; ?max_lag_ms=
   // says otherwise for one request. Unit: milliseconds. Default: 10 s
