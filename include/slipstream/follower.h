@@ -10,6 +10,8 @@
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
 #include "rocksdb/status.h"
+#include "slipstream/observe/source.h"
+#include "slipstream/observe/task_registry.h"
 #include "slipstream/position.h"
 #include "slipstream/shared_storage.h"
 
@@ -48,6 +50,15 @@ struct FollowerOptions {
 
   // Shown in the leader's list of followers. At most 1000 bytes. Default: empty.
   std::string name;
+
+  // "host:port" where this process can be observed over HTTP, as those who look at the leader reach
+  // it: FollowerInfo has it there. At most 300 bytes. Default: empty = nowhere.
+  std::string observe_endpoint;
+
+  // source() says that the follower is ready while reads are no older than this, in milliseconds.
+  // A follower that has caught up is as old as the last heartbeat (LeaderOptions::heartbeat_ms).
+  // Default: 5000. Range: 1 to 86400000.
+  uint64_t max_ready_staleness_ms = 5000;
 
   // How long Open may take, in milliseconds, including the wait for a leader that is not up yet.
   // Default: 60000. Range: 1 and more.
@@ -96,6 +107,12 @@ struct FollowerOptions {
   // Called when a new epoch took back what had been shown. Runs on a thread of the follower and
   // must return soon; it must not call into the follower. Default: none.
   std::function<void(const HistoryReset&)> on_history_reset;
+
+  // Where the follower's own work is shown: its stream, images and generations, the applier, waits.
+  // To cancel the task of the stream ends that stream; the follower opens another. Waits are in it
+  // once they have lasted 20 milliseconds, and end with Incomplete when they are cancelled.
+  // Lifetime: outlives the follower. Default: nullptr = nowhere.
+  observe::TaskRegistry* task_registry = nullptr;
 
   // Returns InvalidArgument naming the field, its value and what was expected.
   [[nodiscard]] rocksdb::Status Validate() const;
@@ -197,10 +214,12 @@ class Follower {
   //         Aborted   a newer epoch began and did not, or is not known to, contain `position`.
   //         InvalidArgument  an empty position.
   //         ShutdownInProgress  Close was called.
+  //         Incomplete  its task was cancelled; FollowerOptions::task_registry.
   [[nodiscard]] virtual rocksdb::Status WaitFor(const Position& position, uint64_t timeout_us) = 0;
 
   // Blocks until reads show everything the leader had `max_staleness_us` ago, or newer.
-  // Returns OK, TimedOut (for example the leader cannot be reached), ShutdownInProgress.
+  // Returns OK, TimedOut (for example the leader cannot be reached), ShutdownInProgress, Incomplete
+  // as WaitFor.
   [[nodiscard]] virtual rocksdb::Status WaitForFreshness(uint64_t max_staleness_us,
                                                          uint64_t timeout_us) = 0;
 
@@ -214,6 +233,12 @@ class Follower {
   virtual rocksdb::ColumnFamilyHandle* GetColumnFamily(const std::string& name) = 0;
 
   virtual FollowerStats stats() const = 0;
+
+  // Metrics, health and the state of the replication, for whoever shows them. It is ready while
+  // reads are fresh: FollowerOptions::max_ready_staleness_ms.
+  // Lifetime: may be kept for longer than the follower. Calls are safe after Close and after the
+  // destruction, and tell just that; Close waits for those that are under way.
+  virtual std::shared_ptr<const observe::Source> source() const = 0;
 
   // Ends the stream and stops all threads. Reads go on working on what there is until the follower
   // is destroyed, but for files that leave the storage once its lease has run: IOError. Idempotent.

@@ -9,6 +9,8 @@
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
 #include "rocksdb/status.h"
+#include "slipstream/observe/source.h"
+#include "slipstream/observe/task_registry.h"
 #include "slipstream/position.h"
 #include "slipstream/replication_server.h"
 #include "slipstream/shared_storage.h"
@@ -76,6 +78,13 @@ struct LeaderOptions {
   // Default: false.
   bool replay_memtable = false;
 
+  // Where the leader's own work is shown: streams to followers, flushes, compactions, uploads,
+  // deletions, waits. To cancel the task of a stream ends that stream; its follower opens another.
+  // Waits are in it once they have lasted 20 milliseconds, and end with Incomplete when they are
+  // cancelled.
+  // Lifetime: outlives the leader. Default: nullptr = nowhere.
+  observe::TaskRegistry* task_registry = nullptr;
+
   // Returns InvalidArgument naming the field, its value and what was expected.
   [[nodiscard]] rocksdb::Status Validate() const;
 };
@@ -91,6 +100,8 @@ struct FollowerInfo {
   std::string id;       // unique to one Follower::Open
   std::string name;     // FollowerOptions::name
   std::string address;  // the peer as gRPC prints it
+  // Where it can be observed, as it said: FollowerOptions::observe_endpoint. Nobody checked it.
+  std::string observe_endpoint;
   bool connected = false;
   bool serving = false;  // false until it has its first generation
   // What it last confirmed. While nobody waits for it (Leader::WaitForFollowers), a follower
@@ -219,15 +230,22 @@ class Leader {
 
   // Blocks until `count` followers have confirmed `position` at `level`.
   // timeout_us: microseconds; 0 = check once.
-  // Returns OK; TimedOut, with how many had; Aborted if `position` is of another epoch, if
-  // replication has stopped before it (LeaderStats::replication), or if the leader is closing. The
-  // write itself stays as it is: only its confirmation is waited for.
+  // Returns OK; TimedOut, with how many had; Incomplete if its task was cancelled; Aborted if
+  // `position` is of another epoch, if replication has stopped before it
+  // (LeaderStats::replication), or if the leader is closing. The write itself stays as it is: only
+  // its confirmation is waited for.
   [[nodiscard]] virtual rocksdb::Status WaitForFollowers(const Position& position, size_t count,
                                                          AckLevel level, uint64_t timeout_us) = 0;
 
   // All followers that are connected or whose lease runs. Blocks briefly.
   virtual std::vector<FollowerInfo> followers() const = 0;
   virtual LeaderStats stats() const = 0;
+
+  // Metrics, health and the state of the replication, for whoever shows them. It is ready while
+  // replication works and no newer leader has taken over.
+  // Lifetime: may be kept for longer than the leader. Calls are safe before Serve, after Close and
+  // after the destruction, and tell just that; Close waits for those that are under way.
+  virtual std::shared_ptr<const observe::Source> source() const = 0;
 
   // The port followers connect to; 0 if the host built the server.
   virtual int port() const = 0;

@@ -10,6 +10,7 @@ uint64_t FollowerRegistry::Connect(const Hello& hello, const std::string& peer,
   e.id = hello.follower_id;
   e.name = hello.name;
   e.peer = peer;
+  e.observe_endpoint = hello.observe_endpoint;
   e.connected = true;
   e.stream = ++last_stream_;
   e.received = hello.held;

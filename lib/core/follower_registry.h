@@ -25,6 +25,7 @@ class FollowerRegistry {
     std::string id;
     std::string name;
     std::string peer;
+    std::string observe_endpoint;
     bool connected = false;
     bool serving = false;
     uint64_t stream = 0;  // which of its streams is the present one

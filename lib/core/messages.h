@@ -59,6 +59,7 @@ struct Hello {
   std::string database;
   std::string follower_id;
   std::string name;
+  std::string observe_endpoint;
   std::string db_identity;         // of the database it has shown; empty at first
   Position held;                   // epoch 0: nothing
   std::vector<LogFileSize> files;  // what it holds of the log files at `held`

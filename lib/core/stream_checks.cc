@@ -56,6 +56,10 @@ Status CheckHelloSizes(const Hello& hello) {
     s = Status::InvalidArgument("hello: the follower's id is empty");
   }
   if (s.ok()) s = CheckSize("the follower's name", hello.name.size(), kMaxFollowerName);
+  if (s.ok()) {
+    s = CheckSize("the follower's observe endpoint", hello.observe_endpoint.size(),
+                  kMaxObserveEndpoint);
+  }
   if (s.ok()) s = CheckSize("the database's identity", hello.db_identity.size(), kMaxFollowerName);
   if (s.ok()) s = CheckSize("the list of files", hello.files.size(), kMaxFiles);
   return s;

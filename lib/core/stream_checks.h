@@ -14,6 +14,8 @@ namespace slipstream {
 
 // Longest FollowerOptions::name.
 inline constexpr size_t kMaxFollowerName = 1000;
+// Longest FollowerOptions::observe_endpoint.
+inline constexpr size_t kMaxObserveEndpoint = 300;
 
 // The sizes of what a hello carries, before anything is done with it.
 // Returns InvalidArgument.

@@ -19,6 +19,9 @@ using rocksdb::Status;
 constexpr size_t kGatherBytes = 64 << 10;
 // After a generation could not be built in the background.
 constexpr uint64_t kRetryBuildUs = 1000000;
+// The task says that the applier is idle once nothing came for so long: a change of its status for
+// each message would cost more than it tells.
+constexpr absl::Duration kIdleAfter = absl::Milliseconds(100);
 
 using ColumnFamilies = std::vector<std::pair<std::string, uint32_t>>;
 
@@ -44,6 +47,8 @@ Applier::Applier(ApplierOptions options, GenerationSource source, ReceiveQueue* 
                  GenerationSet* generations, Progress* progress,
                  std::function<void(const Status&)> on_error)
     : options_(std::move(options)),
+      tasks_(source.tasks),
+      database_(source.database),
       queue_(queue),
       generations_(generations),
       progress_(progress),
@@ -63,9 +68,27 @@ void Applier::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+bool Applier::TakeItems(std::deque<ReceiveQueue::Item>* items) {
+  if (task_ == nullptr) return queue_->Take(items, IdleTimeout());
+  if (!queue_->Take(items, idle_ ? IdleTimeout() : std::min(IdleTimeout(), kIdleAfter))) {
+    return false;
+  }
+  if (!failed_ && idle_ != items->empty()) {
+    idle_ = items->empty();
+    task_->SetStatus(idle_ ? "idle" : "applying");
+  }
+  return true;
+}
+
 void Applier::Run() {
+  observe::TaskScope task(tasks_, "applier", {{"database", database_}}, {.cancellable = false});
+  if (task->id() != 0) {
+    task_ = &task.task();
+    task_->SetStatus("idle");
+    progress_->SetApplierTask(task->id());
+  }
   std::deque<ReceiveQueue::Item> items;
-  while (queue_->Take(&items, IdleTimeout())) {
+  while (TakeItems(&items)) {
     for (ReceiveQueue::Item& item : items) {
       if (stopping_) return;
       Handle(&item);
@@ -91,6 +114,10 @@ void Applier::Fail(const Status& status) {
   if (stopping_) return;
   failed_ = true;
   if (status.IsCorruption()) ++counters_.corruptions;
+  if (task_ != nullptr) {
+    idle_ = true;
+    task_->SetStatus("waiting for another stream after " + status.ToString());
+  }
   progress_->SetApplyStatus(status);
   on_error_(status);
 }
@@ -297,9 +324,14 @@ Status Applier::Commit(uint64_t offset) {
     counters_.keys += keys;
     counters_.writes += 1;
     counters_.bytes += batch.size();
-    builder_.Add(batch);
+    if (task_ != nullptr) task_->SetProgress(counters_.keys, 0, "keys");
+    builder_.Add(batch, task_);
+    const uint64_t begin_us = SteadyMicros();
     Status s = WriteToGeneration(generation->db(), std::move(batch));
     if (!s.ok()) return s;
+    if (options_.timings != nullptr) {
+      options_.timings->apply.Observe(static_cast<double>(SteadyMicros() - begin_us) / 1e6);
+    }
     const uint64_t sequence = generation->db()->GetLatestSequenceNumber();
     if (sequence + 1 != gatherer_.expected()) {
       return Status::Corruption("sequence number after an apply is " + std::to_string(sequence) +
@@ -388,6 +420,9 @@ Status Applier::Publish(GenerationBuilder::Built built) {
   build_cpu_us_ = built.cpu_micros;
   counters_.last_rebuild_us = built.micros;
   counters_.rebuild_us += built.micros;
+  if (options_.timings != nullptr) {
+    options_.timings->build.Observe(static_cast<double>(built.micros) / 1e6);
+  }
   if (!first) ++counters_.rebuilds;
   image_->objects()->Prune(generations_->OldestCut({}));
   progress_->SetApplyStatus(Status::OK());
@@ -423,7 +458,9 @@ Status Applier::RebuildNow(uint64_t before) {
   ImageCut cut = image_->Cut();
   const uint64_t sequence = cut.position.sequence;
   cut_us_ = SteadyMicros();
+  if (task_ != nullptr) task_->SetStatus("opening a generation");
   GenerationBuilder::Built built = builder_.BuildNow(std::move(cut));
+  if (task_ != nullptr) task_->SetStatus("applying");
   for (TrimmedWal& wal : built.trimmed) image_->Adopt(std::move(wal));
   if (!built.status.ok()) return built.status;
   gatherer_.Expect(sequence + 1);

@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "lib/core/batch_gatherer.h"
 #include "lib/core/rebuild_policy.h"
+#include "lib/follower/follower_report.h"
 #include "lib/follower/generation.h"
 #include "lib/follower/generation_builder.h"
 #include "lib/follower/image.h"
@@ -33,6 +34,7 @@ struct ApplierOptions {
   std::function<rocksdb::Status(const ColumnFamilyInfo&)> check_column_family;
   std::function<void(const std::vector<ColumnFamilyChange>&)> on_column_families_changed;
   std::function<void(const HistoryReset&)> on_history_reset;
+  FollowerTimings* timings = nullptr;  // borrowed; null = nobody asks
 };
 
 // Starts the thread "ss-applier", which is woken by the queue and by the builder, and blocks on
@@ -56,6 +58,8 @@ class Applier {
 
  private:
   void Run();
+  // Waits for items; what it waits for is its task's status. False after Stop.
+  bool TakeItems(std::deque<ReceiveQueue::Item>* items);
   void Handle(ReceiveQueue::Item* item);
   void HandleStreamStart(const StreamStart& start);
   rocksdb::Status HandleInput(FollowerInput* input);
@@ -82,6 +86,8 @@ class Applier {
   absl::Duration IdleTimeout() const;
 
   const ApplierOptions options_;
+  observe::TaskRegistry* const tasks_;
+  const std::string database_;
   ReceiveQueue* const queue_;
   GenerationSet* const generations_;
   Progress* const progress_;
@@ -90,6 +96,8 @@ class Applier {
   std::atomic<bool> stopping_{false};
 
   // Owned by the applier's thread.
+  observe::Task* task_ = nullptr;  // null without a registry
+  bool idle_ = true;               // as the task says
   Welcome welcome_;
   std::unique_ptr<Image> image_;    // at the position that was applied last
   std::unique_ptr<Image> staging_;  // an image that is being received

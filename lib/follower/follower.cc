@@ -15,6 +15,7 @@
 #include "lib/follower/applier.h"
 #include "lib/follower/column_family_slots.h"
 #include "lib/follower/follower_db.h"
+#include "lib/follower/follower_report.h"
 #include "lib/follower/generation.h"
 #include "lib/follower/option_match.h"
 #include "lib/follower/progress.h"
@@ -71,9 +72,11 @@ class FollowerImpl : public Follower {
   }
   ColumnFamilyHandle* GetColumnFamily(const std::string& name) override;
   FollowerStats stats() const override;
+  std::shared_ptr<const observe::Source> source() const override { return source_; }
   Status Close() override;
 
  private:
+  FollowerFigures Figures() const;
   GenerationSource Source();
   Status CheckWelcome(const Welcome& welcome) const;
   Status WaitUntilServing();
@@ -88,6 +91,7 @@ class FollowerImpl : public Follower {
 
   ColumnFamilySlots slots_;
   GenerationSet generations_;
+  FollowerTimings timings_;
   Progress progress_;
   ReceiveQueue queue_;
   std::unique_ptr<Applier> applier_;
@@ -95,6 +99,7 @@ class FollowerImpl : public Follower {
   std::thread retirer_;
   std::unique_ptr<FollowerColumnFamilyHandle> default_handle_;
   std::unique_ptr<rocksdb::DB> db_;
+  const std::shared_ptr<FollowerSource> source_;
   std::once_flag closed_;
 
   mutable absl::Mutex mutex_;
@@ -109,7 +114,13 @@ FollowerImpl::FollowerImpl(FollowerOptions options, DBOptions db_options,
       db_options_(std::move(db_options)),
       column_families_{std::move(column_families), options_.other_column_families},
       id_(NewFollowerId()),
-      queue_(options_.receive_queue_bytes) {}
+      generations_(options_.task_registry, options_.database),
+      progress_(&timings_, options_.task_registry, options_.database),
+      queue_(options_.receive_queue_bytes),
+      source_(
+          std::make_shared<FollowerSource>(FollowerIdentity{options_.database, id_, options_.name,
+                                                            options_.max_ready_staleness_ms * 1000},
+                                           [this] { return Figures(); })) {}
 
 FollowerImpl::~FollowerImpl() { Close().PermitUncheckedError(); }
 
@@ -120,6 +131,7 @@ GenerationSource FollowerImpl::Source() {
   source.column_families = column_families_;
   source.pool = std::make_shared<ObjectPool>(options_.storage, options_.database);
   source.slots = &slots_;
+  source.tasks = options_.task_registry;
   return source;
 }
 
@@ -149,6 +161,9 @@ Status FollowerImpl::Open(std::vector<ColumnFamilyHandle*>* handles) {
   receiver_options.database = options_.database;
   receiver_options.follower_id = id_;
   receiver_options.name = options_.name;
+  receiver_options.leader_address = options_.leader_address;
+  receiver_options.tasks = options_.task_registry;
+  receiver_options.observe_endpoint = options_.observe_endpoint;
   receiver_options.stream_timeout_us = options_.stream_timeout_ms * 1000;
   receiver_options.ack_interval_us = options_.ack_interval_us;
   receiver_options.check_welcome = [this](const Welcome& w) { return CheckWelcome(w); };
@@ -165,6 +180,7 @@ Status FollowerImpl::Open(std::vector<ColumnFamilyHandle*>* handles) {
   applier_options.check_column_family = [this](const ColumnFamilyInfo& theirs) {
     return CheckColumnFamily(column_families_, theirs);
   };
+  applier_options.timings = &timings_;
   applier_options.on_history_reset = options_.on_history_reset;
   applier_options.on_column_families_changed = options_.on_column_families_changed;
   applier_ = std::make_unique<Applier>(std::move(applier_options), Source(), &queue_, &generations_,
@@ -267,12 +283,18 @@ FollowerStats FollowerImpl::stats() const {
   return stats;
 }
 
+FollowerFigures FollowerImpl::Figures() const {
+  return {stats(), timings_.lag.Snapshot(), timings_.apply.Snapshot(), timings_.build.Snapshot(),
+          timings_.wait.Snapshot()};
+}
+
 Status FollowerImpl::Close() {
   std::call_once(closed_, [this] { StopThreads(); });
   return progress_.status();
 }
 
 void FollowerImpl::StopThreads() {
+  source_->Close();
   progress_.Stop();
   queue_.Stop();
   if (receiver_ != nullptr) receiver_->Stop();
@@ -293,6 +315,15 @@ Status FollowerOptions::Validate() const {
     s = Expect(name.size() <= kMaxFollowerName, "name",
                "of " + std::to_string(name.size()) + " bytes",
                "at most " + std::to_string(kMaxFollowerName));
+  }
+  if (s.ok()) {
+    s = Expect(observe_endpoint.size() <= kMaxObserveEndpoint, "observe_endpoint",
+               "of " + std::to_string(observe_endpoint.size()) + " bytes",
+               "at most " + std::to_string(kMaxObserveEndpoint));
+  }
+  if (s.ok()) {
+    s = Expect(max_ready_staleness_ms >= 1 && max_ready_staleness_ms <= kDayMs,
+               "max_ready_staleness_ms", std::to_string(max_ready_staleness_ms), "1 to 86400000");
   }
   if (s.ok()) {
     s = Expect(open_timeout_ms >= 1, "open_timeout_ms", std::to_string(open_timeout_ms),

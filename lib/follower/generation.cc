@@ -106,6 +106,12 @@ void GenerationSet::Publish(GenerationContents contents) {
   if (old != nullptr) {
     old->retired_.store(true, std::memory_order_seq_cst);
     retired_.push_back(old);
+    if (tasks_ != nullptr) {
+      old->retiring_ =
+          observe::Task(tasks_, "retire", {{"database", database_}}, {.cancellable = false});
+      old->retiring_.SetAttribute("generation", std::to_string(old->id()));
+      old->retiring_.SetStatus("held by readers");
+    }
     signalled_ = true;
     wake_.Signal();
   }
@@ -128,7 +134,11 @@ size_t GenerationSet::CloseUnused() {
     unused.assign(keep, retired_.end());
     retired_.erase(keep, retired_.end());
   }
-  for (Generation* g : unused) g->contents_.Close();
+  for (Generation* g : unused) {
+    g->retiring_.SetStatus("closing");
+    g->contents_.Close();
+    g->retiring_.Finish(rocksdb::Status::OK());
+  }
   absl::MutexLock lock(&mutex_);
   free_.insert(free_.end(), unused.begin(), unused.end());
   return unused.size();

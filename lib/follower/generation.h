@@ -14,6 +14,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "rocksdb/db.h"
+#include "slipstream/observe/task.h"
 #include "slipstream/position.h"
 
 namespace slipstream {
@@ -75,8 +76,9 @@ class Generation {
 
   std::array<Shard, kShards> shards_;
   std::atomic<bool> retired_{false};
-  class GenerationSet* set_ = nullptr;  // constant after construction
-  GenerationContents contents_;         // written while no reader can hold the block
+  class GenerationSet* set_ = nullptr;   // constant after construction
+  observe::Task retiring_{nullptr, ""};  // while readers hold what is not current any more
+  GenerationContents contents_;          // written while no reader can hold the block
   // By slot: whether the tables of level 0 are open.
   std::unique_ptr<std::atomic<bool>[]> level0_open_;  // replaced while no reader can hold the block
 };
@@ -127,6 +129,9 @@ class GenerationRef {
 class GenerationSet {
  public:
   GenerationSet() = default;
+  // tasks: for generations that are not current any more. Borrowed; may be null.
+  GenerationSet(observe::TaskRegistry* tasks, std::string database)
+      : tasks_(tasks), database_(std::move(database)) {}
   // REQUIRES: no reference is held. Closes everything.
   ~GenerationSet();
 
@@ -157,6 +162,8 @@ class GenerationSet {
   static bool Unused(const Generation& g);
   void Signal();
 
+  observe::TaskRegistry* const tasks_ = nullptr;
+  const std::string database_;
   std::atomic<Generation*> current_{nullptr};
   mutable absl::Mutex mutex_;
   absl::CondVar wake_;

@@ -193,15 +193,24 @@ bool GenerationBuilder::ready() const {
   return built_.has_value();
 }
 
-void GenerationBuilder::Add(const std::string& batch) {
+void GenerationBuilder::Add(const std::string& batch, observe::Task* task) {
   absl::MutexLock lock(&mutex_);
   if (discarded_ || !(cut_ || building_ || built_)) return;
+  const bool waits = task != nullptr && backlog_bytes_ >= max_backlog_bytes_ && !built_;
+  if (waits) {
+    task->SetStatus("waiting for the builder");
+    task->SetBlocker(observe::Blocker::Task(build_task_));
+  }
   mutex_.Await(absl::Condition(
       +[](GenerationBuilder* b) {
         b->mutex_.AssertReaderHeld();
         return b->backlog_bytes_ < b->max_backlog_bytes_ || b->built_ || b->stopping_;
       },
       this));
+  if (waits) {
+    task->SetStatus("applying");
+    task->SetBlocker({});
+  }
   backlog_bytes_ += batch.size();
   backlog_.push_back(batch);
 }
@@ -262,19 +271,30 @@ GenerationBuilder::Built GenerationBuilder::Build(ImageCut cut, uint64_t id, boo
   Built built;
   const uint64_t begin = SteadyMicros();
   const uint64_t cpu_begin = ThreadCpuMicros();
+  observe::TaskScope task(source_.tasks, "build", {{"database", source_.database}},
+                          {.cancellable = false});
+  build_task_ = task->id();
+  task->SetAttribute("generation", std::to_string(id));
+  task->SetAttribute("cut", cut.position.ToString());
+  task->SetStatus("trimming WALs");
   built.trimmed = TrimWals(&cut);
+  task->SetStatus("opening");
+  task->SetProgress(0, cut.wal_bytes, "bytes");
   built.status = OpenGeneration(source_, cut, id, &built.contents);
   built.wal_bytes = cut.wal_bytes;
   if (catch_up && built.status.ok()) {
-    built.status = CatchUp(built.contents.db.get());
+    task->SetStatus("catching up");
+    task->SetProgress(cut.wal_bytes, cut.wal_bytes, "bytes");
+    built.status = CatchUp(built.contents.db.get(), &task.task());
     if (!built.status.ok()) built.contents.Close();
   }
   built.micros = SteadyMicros() - begin;
   built.cpu_micros = ThreadCpuMicros() - cpu_begin;
+  task->Finish(built.status);
   return built;
 }
 
-Status GenerationBuilder::CatchUp(rocksdb::DB* db) {
+Status GenerationBuilder::CatchUp(rocksdb::DB* db, observe::Task* task) {
   // Each pass takes what arrived during the one before. If the passes do not get shorter, the
   // applier has to end it.
   uint64_t last_pass_bytes = UINT64_MAX;
@@ -289,7 +309,9 @@ Status GenerationBuilder::CatchUp(rocksdb::DB* db) {
       batches = std::exchange(backlog_, {});
       backlog_bytes_ = 0;
     }
+    uint64_t done = 0;
     for (std::string& batch : batches) {
+      task->SetProgress(done += batch.size(), last_pass_bytes, "bytes");
       Status s = WriteToGeneration(db, std::move(batch));
       if (!s.ok()) return s;
     }

@@ -20,6 +20,7 @@
 #include "lib/follower/option_match.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
+#include "slipstream/observe/task.h"
 
 namespace slipstream {
 
@@ -30,6 +31,8 @@ struct GenerationSource {
   HostColumnFamilies column_families;
   std::shared_ptr<ObjectPool> pool;
   ColumnFamilySlots* slots = nullptr;
+  // For the tasks of builds; borrowed, null = none.
+  observe::TaskRegistry* tasks = nullptr;
 };
 
 // Writes a joined batch to a generation; its entries get the sequence numbers that follow.
@@ -69,8 +72,8 @@ class GenerationBuilder {
   bool ready() const;
   uint64_t backlog_bytes() const;
   // A batch that was applied to the current generation since the cut, for what is being built, if
-  // anything. Blocks while as much as the limit waits.
-  void Add(const std::string& batch);
+  // anything. Blocks while as much as the limit waits; `task`, which may be null, says so then.
+  void Add(const std::string& batch, observe::Task* task = nullptr);
 
   struct Built {
     rocksdb::Status status;
@@ -92,12 +95,14 @@ class GenerationBuilder {
  private:
   void Run();
   Built Build(ImageCut cut, uint64_t id, bool catch_up);
-  rocksdb::Status CatchUp(rocksdb::DB* db);
+  rocksdb::Status CatchUp(rocksdb::DB* db, observe::Task* task);
 
   const GenerationSource source_;
   const std::function<void()> on_ready_;
   const uint64_t max_backlog_bytes_;
   std::thread thread_;
+
+  std::atomic<observe::TaskId> build_task_{0};  // the last one
 
   mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

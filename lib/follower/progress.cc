@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/host/steady_clock.h"
+#include "lib/observe/seen_wait.h"
 
 namespace slipstream {
 namespace {
@@ -80,7 +81,12 @@ Status Progress::StatusLocked() const {
 }
 
 void Progress::ForgetShownLocked() {
+  if (ahead_.empty() || ahead_.front().leader > applied_) return;
+  const uint64_t now_us = timings_ == nullptr ? 0 : SteadyMicros();
   while (!ahead_.empty() && ahead_.front().leader <= applied_) {
+    if (timings_ != nullptr) {
+      timings_->lag.Observe(static_cast<double>(now_us - ahead_.front().arrived_us) / 1e6);
+    }
     fresh_at_us_ = std::max(fresh_at_us_, ahead_.front().arrived_us);
     ahead_.pop_front();
   }
@@ -133,45 +139,108 @@ Status::Code Progress::CoveredLocked(const Position& position) const {
   return lowest && position.sequence <= *lowest ? Status::kOk : Status::kAborted;
 }
 
-Status Progress::WaitFor(const Position& position, uint64_t timeout_us) {
-  if (position.epoch == 0) {
-    return Status::InvalidArgument("WaitFor: the position is empty, expected one of a leader");
-  }
-  const SteadyTime deadline = DeadlineIn(timeout_us);
-  absl::MutexLock lock(&mutex_);
-  for (bool late = timeout_us == 0;;) {
-    const Status::Code code = CoveredLocked(position);
-    if (code == Status::kOk) return Status::OK();
-    if (code == Status::kAborted) {
-      return Status::Aborted("position " + position.ToString() + " is not known to be in epoch " +
-                             std::to_string(applied_.epoch));
-    }
-    if (stopped_) return Status::ShutdownInProgress("the follower is closing");
-    if (late) {
-      return Status::TimedOut("reads show " + applied_.ToString() + ", not yet " +
-                              position.ToString());
-    }
-    late = changed_.WaitUntil(&mutex_, deadline);
-  }
-}
-
 uint64_t Progress::StalenessLocked(uint64_t now_us) const {
   return now_us > fresh_at_us_ ? now_us - fresh_at_us_ : 0;
 }
 
-Status Progress::WaitForFreshness(uint64_t max_staleness_us, uint64_t timeout_us) {
-  const SteadyTime deadline = DeadlineIn(timeout_us);
-  absl::MutexLock lock(&mutex_);
-  for (bool late = timeout_us == 0;;) {
-    const uint64_t staleness_us = StalenessLocked(SteadyMicros());
-    if (fresh_at_us_ != 0 && staleness_us <= max_staleness_us) return Status::OK();
-    if (stopped_) return Status::ShutdownInProgress("the follower is closing");
-    if (late) {
-      return Status::TimedOut("reads are " + std::to_string(staleness_us) +
-                              " us old, expected at most " + std::to_string(max_staleness_us));
-    }
-    late = changed_.WaitUntil(&mutex_, deadline);
+Status Progress::WaitFor(const Position& position, uint64_t timeout_us) {
+  if (position.epoch == 0) {
+    return Status::InvalidArgument("WaitFor: the position is empty, expected one of a leader");
   }
+  return Wait({.position = position}, timeout_us);
+}
+
+Status Progress::WaitForFreshness(uint64_t max_staleness_us, uint64_t timeout_us) {
+  return Wait({.position = {}, .max_staleness_us = max_staleness_us}, timeout_us);
+}
+
+bool Progress::IsOverLocked(const Goal& goal, bool late, Status* outcome) const {
+  const uint64_t staleness_us = goal.position ? 0 : StalenessLocked(SteadyMicros());
+  const Status::Code code = goal.position ? CoveredLocked(*goal.position)
+                            : fresh_at_us_ != 0 && staleness_us <= goal.max_staleness_us
+                                ? Status::kOk
+                                : Status::kTimedOut;
+  *outcome = Status::OK();
+  if (code == Status::kOk) return true;
+  if (code == Status::kAborted) {
+    *outcome = Status::Aborted("position " + goal.position->ToString() +
+                               " is not known to be in epoch " + std::to_string(applied_.epoch));
+  } else if (stopped_) {
+    *outcome = Status::ShutdownInProgress("the follower is closing");
+  } else if (late && goal.position) {
+    *outcome = Status::TimedOut("reads show " + applied_.ToString() + ", not yet " +
+                                goal.position->ToString());
+  } else if (late) {
+    *outcome =
+        Status::TimedOut("reads are " + std::to_string(staleness_us) +
+                         " us old, expected at most " + std::to_string(goal.max_staleness_us));
+  }
+  return !outcome->ok();
+}
+
+Status Progress::Wait(const Goal& goal, uint64_t timeout_us) {
+  Status outcome;
+  bool over;
+  uint64_t begin_us = 0;
+  const SteadyTime deadline = DeadlineIn(timeout_us);
+  {
+    absl::MutexLock lock(&mutex_);
+    over = IsOverLocked(goal, timeout_us == 0, &outcome);
+    if (!over) begin_us = SteadyMicros();
+    const SteadyTime unseen =
+        tasks_ == nullptr ? deadline : std::min(deadline, DeadlineIn(observe::kUnseenWaitUs));
+    for (bool late = false; !over && !late;) {
+      late = changed_.WaitUntil(&mutex_, unseen);
+      over = IsOverLocked(goal, late && unseen == deadline, &outcome);
+    }
+  }
+  if (!over) outcome = WaitSeen(goal, deadline);
+  if (timings_ != nullptr) {
+    timings_->wait.Observe(begin_us == 0 ? 0
+                                         : static_cast<double>(SteadyMicros() - begin_us) / 1e6);
+  }
+  return outcome;
+}
+
+Status Progress::WaitSeen(const Goal& goal, SteadyTime deadline) {
+  observe::TaskScope task(tasks_, goal.position ? "wait_for_position" : "wait_for_freshness",
+                          {{"database", database_}});
+  if (goal.position) {
+    task->SetAttribute("position", goal.position->ToString());
+  } else {
+    task->SetAttribute("max_staleness_us", std::to_string(goal.max_staleness_us));
+  }
+  const observe::CancellationToken token = task->token();
+  Status outcome;
+  {
+    // Made and destroyed without the lock, which it takes.
+    const observe::CancelHook hook(token, [this] {
+      absl::MutexLock lock(&mutex_);
+      changed_.SignalAll();
+    });
+    absl::MutexLock lock(&mutex_);
+    observe::TaskId blocker = 0;
+    for (bool late = false; !IsOverLocked(goal, late, &outcome);) {
+      outcome = token.Check();
+      if (!outcome.ok()) break;
+      if (const observe::TaskId now = BlockerLocked(goal); now != blocker) {
+        blocker = now;
+        task->SetBlocker(observe::Blocker::Task(blocker));
+        task->SetStatus(blocker == stream_task_ ? "waiting for the leader"
+                                                : "waiting for the applier");
+      }
+      late = changed_.WaitUntil(&mutex_, deadline);
+    }
+  }
+  // That the time was up is an answer and no failure.
+  if (outcome.IsTimedOut()) task->SetStatus("the time is up");
+  task->Finish(outcome.IsTimedOut() ? Status::OK() : outcome);
+  return outcome;
+}
+
+observe::TaskId Progress::BlockerLocked(const Goal& goal) const {
+  const bool arrived = goal.position ? received_ >= *goal.position : !ahead_.empty();
+  return arrived ? applier_task_ : stream_task_;
 }
 
 Status Progress::status() const {

@@ -1,17 +1,22 @@
 // How far a follower is: what its host asks, waits for and is told.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "lib/core/epoch_table.h"
 #include "lib/core/messages.h"
+#include "lib/follower/follower_report.h"
 #include "lib/host/steady_cond_var.h"
 #include "slipstream/follower.h"
+#include "slipstream/observe/task.h"
 #include "slipstream/position.h"
 
 namespace slipstream {
@@ -19,6 +24,16 @@ namespace slipstream {
 // Threads: any.
 class Progress {
  public:
+  Progress() = default;
+  // Both may be null; borrowed. Waits that last are tasks of `tasks`.
+  Progress(FollowerTimings* timings, observe::TaskRegistry* tasks, std::string database)
+      : timings_(timings), tasks_(tasks), database_(std::move(database)) {}
+
+  // The tasks that waits are blocked by: what brings news, and what shows it.
+  void SetStreamTask(observe::TaskId id) { stream_task_ = id; }
+  void SetApplierTask(observe::TaskId id) { applier_task_ = id; }
+  observe::TaskId applier_task() const { return applier_task_; }
+
   // ---- Told by the stream.
   void SetEpochs(const EpochTable& epochs);
   // The leader stood at `leader`; this arrived at `now_us`.
@@ -64,6 +79,18 @@ class Progress {
   void Stop();
 
  private:
+  // What a reader waits for: a position, or freshness.
+  struct Goal {
+    std::optional<Position> position;
+    uint64_t max_staleness_us = 0;
+  };
+  rocksdb::Status Wait(const Goal& goal, uint64_t timeout_us);
+  // The same as a task, until `deadline`.
+  rocksdb::Status WaitSeen(const Goal& goal, SteadyTime deadline);
+  // True if there is nothing more to wait for, with the outcome.
+  bool IsOverLocked(const Goal& goal, bool late, rocksdb::Status* outcome) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  observe::TaskId BlockerLocked(const Goal& goal) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // kOk: covered; kTimedOut: not yet; kAborted: never.
   rocksdb::Status::Code CoveredLocked(const Position& position) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -79,6 +106,12 @@ class Progress {
     Position leader;
     uint64_t arrived_us;
   };
+
+  FollowerTimings* const timings_ = nullptr;
+  observe::TaskRegistry* const tasks_ = nullptr;
+  const std::string database_;
+  std::atomic<observe::TaskId> stream_task_{0};
+  std::atomic<observe::TaskId> applier_task_{0};
 
   mutable absl::Mutex mutex_;
   mutable SteadyCondVar changed_;

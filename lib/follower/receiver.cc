@@ -75,25 +75,92 @@ bool Receiver::WaitForStop(absl::Duration timeout) {
   return stopping_;
 }
 
+void Receiver::BeginTask() {
+  if (options_.tasks == nullptr || task_) return;
+  task_.emplace(options_.tasks, "stream",
+                std::initializer_list<observe::TaskAttribute>{{"database", options_.database},
+                                                              {"leader", options_.leader_address}});
+  progress_->SetStreamTask((*task_)->id());
+  const observe::CancellationToken token = (*task_)->token();
+  cancel_.emplace(token, [this, token] {
+    Restart(Status::Aborted("the stream was cancelled: " + token.Check().ToString()));
+  });
+}
+
+void Receiver::EndTask(const Status& status, bool worked) {
+  if (!task_) return;
+  if (image_) image_->Finish(status.ok() ? Status::Aborted("the stream ended") : status);
+  image_.reset();
+  if (!worked && !(*task_)->token().cancelled()) {
+    SetTaskStatus("trying again after " + status.ToString());
+    return;
+  }
+  cancel_.reset();
+  (*task_)->Finish(status);
+  task_.reset();
+}
+
+void Receiver::SetTaskStatus(const std::string& status, const observe::Blocker& blocker) {
+  if (!task_) return;
+  (*task_)->SetStatus(status);
+  const bool unknown = blocker.kind == observe::Blocker::Kind::kTask && blocker.task == 0;
+  (*task_)->SetBlocker(unknown ? observe::Blocker() : blocker);
+}
+
+void Receiver::NoteImage(const FollowerInput& input) {
+  if (!task_) return;
+  if (input.type == FollowerInput::Type::kImageBegin) {
+    SetTaskStatus("receiving an image");
+    image_done_ = 0;
+    image_bytes_ = input.image_begin.bytes;
+    image_.emplace(options_.tasks, "image",
+                   std::initializer_list<observe::TaskAttribute>{{"database", options_.database}},
+                   observe::TaskOptions{.parent = (*task_)->id(), .cancellable = false});
+    image_->SetAttribute("cut", input.image_begin.cut.ToString());
+    image_->SetProgress(0, image_bytes_, "bytes");
+  } else if (input.type == FollowerInput::Type::kImageEnd) {
+    image_.reset();
+    SetTaskStatus("replicating");
+  } else if (image_ && input.header.image) {
+    // Frames have headers, and objects come behind the log files.
+    image_done_ = std::min(image_bytes_, image_done_ + input.payload.size());
+    image_->SetProgress(image_done_, image_bytes_, "bytes");
+  }
+}
+
+bool Receiver::Push(FollowerInput input) {
+  if (!task_ || !queue_->full()) return queue_->Push(std::move(input));
+  SetTaskStatus("waiting for the applier", observe::Blocker::Task(progress_->applier_task()));
+  const bool pushed = queue_->Push(std::move(input));
+  SetTaskStatus(image_ ? "receiving an image" : "replicating");
+  return pushed;
+}
+
 void Receiver::ReceiveLoop() {
   absl::Duration backoff = kFirstBackoff;
   for (;;) {
+    BeginTask();
     Status s = Receive();
     bool worked;
     {
       absl::MutexLock lock(&mutex_);
-      if (stopping_) return;
+      if (stopping_) break;
       worked = std::exchange(welcomed_, false) && restart_reason_.ok();
       if (!restart_reason_.ok()) s = std::exchange(restart_reason_, Status::OK());
       last_error_ = s;
     }
     progress_->SetConnected(false);
     progress_->SetStreamStatus(s);
+    EndTask(s, worked);
     // What this follower cannot apply is not asked for again and again at full speed.
     backoff = worked ? kFirstBackoff : std::min(backoff * 2, kLastBackoff);
-    if (WaitForStop(backoff)) return;
+    if (WaitForStop(backoff)) break;
     reconnects_.fetch_add(1, std::memory_order_relaxed);
   }
+  // In the thread that they were made by.
+  image_.reset();
+  cancel_.reset();
+  task_.reset();
 }
 
 std::optional<Hello> Receiver::AskHello() {
@@ -123,11 +190,15 @@ std::optional<Hello> Receiver::AskHello() {
 }
 
 Status Receiver::Receive() {
+  SetTaskStatus("asking the applier what it has",
+                observe::Blocker::Task(progress_->applier_task()));
   std::optional<Hello> hello = AskHello();
   if (!hello) return Status::ShutdownInProgress("the follower is closing");
   hello->database = options_.database;
   hello->follower_id = options_.follower_id;
   hello->name = options_.name;
+  hello->observe_endpoint = options_.observe_endpoint;
+  SetTaskStatus("connecting", observe::Blocker::Peer(options_.leader_address));
   std::unique_ptr<FollowerStream> stream = transport_->Open(*hello);
   last_read_us_ = SteadyMicros();
   {
@@ -137,6 +208,7 @@ Status Receiver::Receive() {
     // What came after the end of the stream before was about that one.
     restart_reason_ = Status::OK();
   }
+  if (task_ && (*task_)->token().cancelled()) stream->Cancel();
 
   Status error;
   InputOrder order(progress_->applied(), hello->held);
@@ -168,7 +240,8 @@ Status Receiver::Receive() {
     const Position received{input.header.epoch, input.header.offset + input.payload.size(),
                             input.header.leader.sequence};
     const bool confirm = input.header.confirm;
-    if (!queue_->Push(std::move(input))) {
+    NoteImage(input);
+    if (!Push(std::move(input))) {
       stream->Cancel();  // the leader would go on sending
       break;
     }
@@ -192,6 +265,7 @@ Status Receiver::Receive() {
 }
 
 void Receiver::Welcomed(const Welcome& welcome) {
+  SetTaskStatus("replicating");
   progress_->SetConnected(true);
   progress_->SetStreamStatus(Status::OK());
   heartbeat_us_ = std::clamp<uint64_t>(welcome.heartbeat_ms, 10, 10000) * 1000;

@@ -16,6 +16,8 @@
 #include "lib/follower/progress.h"
 #include "lib/follower/receive_queue.h"
 #include "lib/host/steady_cond_var.h"
+#include "slipstream/observe/cancellation.h"
+#include "slipstream/observe/task.h"
 
 namespace slipstream {
 
@@ -23,6 +25,9 @@ struct ReceiverOptions {
   std::string database;
   std::string follower_id;
   std::string name;
+  std::string observe_endpoint;
+  std::string leader_address;              // for people
+  observe::TaskRegistry* tasks = nullptr;  // borrowed; null = none
   uint64_t stream_timeout_us = 0;
   uint64_t ack_interval_us = 0;
   // Judges what the leader says of its column families; an error ends the stream.
@@ -51,6 +56,13 @@ class Receiver {
 
  private:
   void ReceiveLoop();
+  // A task is that of the attempts to get a stream, and then of that stream until its end.
+  void BeginTask();
+  void EndTask(const rocksdb::Status& status, bool worked);
+  void SetTaskStatus(const std::string& status, const observe::Blocker& blocker = {});
+  // Keeps the task of an image up to date.
+  void NoteImage(const FollowerInput& input);
+  bool Push(FollowerInput input);
   // One stream, from hello to its end.
   rocksdb::Status Receive();
   std::optional<Hello> AskHello();
@@ -67,6 +79,13 @@ class Receiver {
   const std::unique_ptr<FollowerTransport> transport_;
   ReceiveQueue* const queue_;
   Progress* const progress_;
+  // Of the receiver's thread.
+  std::optional<observe::TaskScope> task_;
+  std::optional<observe::CancelHook> cancel_;
+  std::optional<observe::Task> image_;
+  uint64_t image_done_ = 0;
+  uint64_t image_bytes_ = 0;
+
   std::thread receiver_;
   std::thread keeper_;
   std::atomic<uint64_t> last_read_us_{0};

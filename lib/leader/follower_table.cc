@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/host/steady_clock.h"
+#include "lib/observe/seen_wait.h"
 
 namespace slipstream {
 namespace {
@@ -11,6 +12,10 @@ constexpr size_t kMaxFlights = 4096;
 // Whoever waits after each write waits again soon: messages go on asking for so long, which saves
 // a message of its own for each wait.
 constexpr uint64_t kAskOnUs = 50000;
+
+double SecondsBetween(uint64_t from_us, uint64_t to_us) {
+  return to_us > from_us ? static_cast<double>(to_us - from_us) / 1e6 : 0;
+}
 }  // namespace
 
 uint64_t FollowerTable::Connect(const Hello& hello, const std::string& peer, const Position& now) {
@@ -29,6 +34,11 @@ bool FollowerTable::IsPresentLocked(const std::string& id, uint64_t stream) cons
   return it != registry_.entries().end() && it->second.stream == stream;
 }
 
+void FollowerTable::SetTask(const std::string& id, uint64_t stream, observe::TaskId task) {
+  absl::MutexLock lock(&mutex_);
+  if (IsPresentLocked(id, stream)) counters_[id].task = task;
+}
+
 void FollowerTable::Disconnect(const std::string& id, uint64_t stream) {
   absl::MutexLock lock(&mutex_);
   registry_.Disconnect(id, stream, SteadyMicros() / 1000);
@@ -40,7 +50,10 @@ void FollowerTable::Confirm(const std::string& id, uint64_t stream, const Ack& a
   Counters& c = counters_[id];
   c.heard_us = SteadyMicros();
   std::deque<Flight>& flights = c.flights;
-  while (!flights.empty() && flights.front().end <= ack.applied) flights.pop_front();
+  while (!flights.empty() && flights.front().end <= ack.applied) {
+    confirmations_.Observe(SecondsBetween(flights.front().sent_us, c.heard_us));
+    flights.pop_front();
+  }
   confirmed_.SignalAll();
 }
 
@@ -128,20 +141,92 @@ rocksdb::Status FollowerTable::Wait(const Position& position, size_t count, AckL
   bool asked;
   {
     absl::MutexLock lock(&mutex_);
-    if (IsOverLocked(goal, false, &outcome)) return outcome;
+    if (IsOverLocked(goal, false, &outcome)) {
+      waits_.Observe(0);
+      return outcome;
+    }
     // Sent decides under this lock too, so what was sent without asking was sent before whoever was
     // the first to wait came here; that one asks.
     asked = IsAwaited(SteadyMicros());
     ++waiting_;
   }
   if (!asked) ask();
-  absl::MutexLock lock(&mutex_);
-  for (bool late = timeout_us == 0; !IsOverLocked(goal, late, &outcome);) {
-    late = confirmed_.WaitUntil(&mutex_, deadline);
+  const uint64_t begin_us = SteadyMicros();
+  bool over = false;
+  {
+    const SteadyTime unseen =
+        tasks_ == nullptr ? deadline : std::min(deadline, DeadlineIn(observe::kUnseenWaitUs));
+    absl::MutexLock lock(&mutex_);
+    for (bool late = timeout_us == 0;;) {
+      over = IsOverLocked(goal, late && unseen == deadline, &outcome);
+      if (over || late) break;
+      late = confirmed_.WaitUntil(&mutex_, unseen);
+    }
   }
+  if (!over) outcome = WaitSeen(goal, deadline);
+  const uint64_t now_us = SteadyMicros();
+  waits_.Observe(SecondsBetween(begin_us, now_us));
+  absl::MutexLock lock(&mutex_);
   --waiting_;
-  waited_us_ = SteadyMicros();
+  waited_us_ = now_us;
   return outcome;
+}
+
+rocksdb::Status FollowerTable::WaitSeen(const Goal& goal, SteadyTime deadline) {
+  observe::TaskScope task(tasks_, "wait_for_followers",
+                          {{"level", goal.level == AckLevel::kApplied ? "applied" : "received"}});
+  task->SetAttribute("position", goal.position.ToString());
+  task->SetAttribute("count", std::to_string(goal.count));
+  const observe::CancellationToken token = task->token();
+  rocksdb::Status outcome;
+  {
+    // Made and destroyed without the lock, which it takes.
+    const observe::CancelHook hook(token, [this] {
+      absl::MutexLock lock(&mutex_);
+      confirmed_.SignalAll();
+    });
+    absl::MutexLock lock(&mutex_);
+    observe::Blocker blocker;
+    for (bool late = false; !IsOverLocked(goal, late, &outcome);) {
+      outcome = token.Check();
+      if (!outcome.ok()) break;
+      const observe::Blocker now = BlockerLocked(goal);
+      if (now.kind != blocker.kind || now.task != blocker.task || now.name != blocker.name) {
+        blocker = now;
+        task->SetBlocker(blocker);
+      }
+      late = confirmed_.WaitUntil(&mutex_, deadline);
+    }
+  }
+  // That the time was up is an answer and no failure.
+  if (outcome.IsTimedOut()) task->SetStatus("the time is up");
+  task->Finish(outcome.IsTimedOut() ? rocksdb::Status::OK() : outcome);
+  return outcome;
+}
+
+observe::Blocker FollowerTable::BlockerLocked(const Goal& goal) const {
+  const bool applied = goal.level == AckLevel::kApplied;
+  size_t have = 0;
+  std::vector<std::pair<Position, const FollowerRegistry::Entry*>> missing;
+  for (const auto& [id, e] : registry_.entries()) {
+    const Position& at = applied ? e.applied : e.received;
+    if (at >= goal.position) {
+      ++have;
+    } else if (e.connected) {
+      missing.emplace_back(at, &e);
+    }
+  }
+  if (have >= goal.count) return {};
+  if (have + missing.size() < goal.count) {
+    return observe::Blocker::Peer(std::to_string(goal.count - have - missing.size()) +
+                                  " more followers");
+  }
+  std::sort(missing.begin(), missing.end(),
+            [](const auto& a, const auto& b) { return a.first > b.first; });
+  const FollowerRegistry::Entry& last = *missing[goal.count - have - 1].second;
+  const auto c = counters_.find(last.id);
+  if (c != counters_.end() && c->second.task != 0) return observe::Blocker::Task(c->second.task);
+  return observe::Blocker::Peer("follower " + (last.name.empty() ? last.id : last.name));
 }
 
 void FollowerTable::Stop(const rocksdb::Status& why) {
@@ -159,6 +244,7 @@ std::vector<FollowerInfo> FollowerTable::List(const Position& leader) const {
     info.id = e.id;
     info.name = e.name;
     info.address = e.peer;
+    info.observe_endpoint = e.observe_endpoint;
     info.connected = e.connected;
     info.serving = e.serving;
     info.received = e.received;

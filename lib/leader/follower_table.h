@@ -15,18 +15,24 @@
 #include "lib/core/follower_registry.h"
 #include "lib/host/steady_cond_var.h"
 #include "slipstream/leader.h"
+#include "slipstream/observe/metrics.h"
+#include "slipstream/observe/task.h"
 
 namespace slipstream {
 
 // Threads: any.
 class FollowerTable {
  public:
-  explicit FollowerTable(uint64_t lease_ms) : registry_(lease_ms) {}
+  // tasks: waits that last are tasks of it. Borrowed; may be null.
+  explicit FollowerTable(uint64_t lease_ms, observe::TaskRegistry* tasks = nullptr)
+      : tasks_(tasks), registry_(lease_ms) {}
 
   // Registers a follower and, in the same step, the pin that its image needs: `now` is the leader's
   // position, which no later cut is before. A pin of the follower's own counts if everything
   // removed since is still on the storage.
   uint64_t Connect(const Hello& hello, const std::string& peer, const Position& now);
+  // The task of its present stream, which waits are blocked by.
+  void SetTask(const std::string& id, uint64_t stream, observe::TaskId task);
   void Disconnect(const std::string& id, uint64_t stream);
   void Confirm(const std::string& id, uint64_t stream, const Ack& ack);
 
@@ -55,6 +61,10 @@ class FollowerTable {
 
   std::vector<FollowerInfo> List(const Position& leader) const;
 
+  // Seconds from each message to its confirmation as applied, and of each Wait.
+  observe::HistogramSnapshot confirmations() const { return confirmations_.Snapshot(); }
+  observe::HistogramSnapshot waits() const { return waits_.Snapshot(); }
+
  private:
   // Messages that are not confirmed yet, oldest first.
   struct Flight {
@@ -66,6 +76,7 @@ class FollowerTable {
     uint64_t heard_us = 0;  // when it last said something
     uint64_t images_sent = 0;
     uint64_t bytes_sent = 0;
+    observe::TaskId task = 0;  // of its present stream
   };
 
   // What is awaited: confirmations of `position` by `count` followers.
@@ -74,6 +85,10 @@ class FollowerTable {
     size_t count;
     AckLevel level;
   };
+  // A wait that lasts, as a task.
+  rocksdb::Status WaitSeen(const Goal& goal, SteadyTime deadline) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Who keeps it: the follower that would be the last one needed.
+  observe::Blocker BlockerLocked(const Goal& goal) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // True if there is nothing more to wait for, with the outcome.
   bool IsOverLocked(const Goal& goal, bool late, rocksdb::Status* outcome) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -81,6 +96,10 @@ class FollowerTable {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsPresentLocked(const std::string& id, uint64_t stream) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  observe::TaskRegistry* const tasks_;
+  observe::Histogram confirmations_{observe::Histogram::DurationBounds()};
+  observe::Histogram waits_{observe::Histogram::DurationBounds()};
 
   // Both change under the lock.
   std::atomic<int> waiting_{0};

@@ -54,6 +54,8 @@ IncarnationKeeper::Incarnation IncarnationKeeper::Begin(std::shared_ptr<Replicat
   context->position = incarnation.position;
   context->heartbeat_us = parts_.heartbeat_us;
   context->silence_us = std::max<uint64_t>(4 * context->heartbeat_us, 5000000);
+  context->tasks = parts_.tasks;
+  context->database = parts_.database;
   context->max_batch_delay_us = parts_.max_batch_delay_us;
   context->log_has_all_writes = !db_->GetDBOptions().manual_wal_flush;
   parts_.followers->SetReachable(Position{log->epoch(), UINT64_MAX, 0}, Status::OK());

@@ -47,6 +47,7 @@ struct IncarnationParts {
   // Files removed up to there may be gone from the storage.
   std::function<Position()> deleted_through;
   std::shared_ptr<rocksdb::Logger> logger;
+  observe::TaskRegistry* tasks = nullptr;  // borrowed; may be null
 };
 
 // Threads: Accept from the transport; the rest from the leader. Starts the thread "ss-incarnate",

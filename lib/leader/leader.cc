@@ -9,6 +9,7 @@
 #include "lib/core/file_name.h"
 #include "lib/core/object_name.h"
 #include "lib/host/host_name.h"
+#include "lib/leader/database_tasks.h"
 #include "lib/leader/epoch_claim.h"
 #include "lib/leader/fence.h"
 #include "lib/leader/fenced_endpoint.h"
@@ -16,6 +17,7 @@
 #include "lib/leader/leader_db.h"
 #include "lib/leader/leader_env.h"
 #include "lib/leader/leader_file_system.h"
+#include "lib/leader/leader_report.h"
 #include "lib/leader/lineage.h"
 #include "lib/leader/reclaimer.h"
 #include "lib/leader/recovery_watch.h"
@@ -83,10 +85,14 @@ Status FlushBeforeClose(rocksdb::DB* db) {
 class LeaderImpl : public Leader {
  public:
   LeaderImpl(LeaderOptions options, std::string path)
-      : options_(std::move(options)), path_(WithoutTrailingSlashes(std::move(path))) {}
+      : options_(std::move(options)),
+        path_(WithoutTrailingSlashes(std::move(path))),
+        source_(std::make_shared<LeaderSource>(
+            options_.database, [this](LeaderFigures* figures) { return Look(figures); })) {}
 
   ~LeaderImpl() override {
     Close().PermitUncheckedError();
+    if (database_tasks_ != nullptr) database_tasks_->Stop();
     env_.reset();
     if (file_lock_ != nullptr) {
       base_->UnlockFile(file_lock_, IOOptions(), nullptr).PermitUncheckedError();
@@ -115,6 +121,7 @@ class LeaderImpl : public Leader {
     return followers_ == nullptr ? std::vector<FollowerInfo>() : followers_->List(position());
   }
   LeaderStats stats() const override;
+  std::shared_ptr<const observe::Source> source() const override { return source_; }
   int port() const override { return server_ == nullptr ? 0 : server_->port(); }
   Status Close() override;
   LeaderDBParts db_parts() const { return {path_, fence_, gate_, options_.replay_memtable}; }
@@ -129,18 +136,22 @@ class LeaderImpl : public Leader {
   Status CheckDirectory(const std::vector<EpochStart>& openings);
   Status CheckObjects(rocksdb::DB* db);
   void OnFenced(const Status& why);
+  // For the source. False before Serve.
+  bool Look(LeaderFigures* figures) const;
   Status Stop();
 
   const LeaderOptions options_;
   const std::string path_;
+  const std::shared_ptr<LeaderSource> source_;
   std::shared_ptr<rocksdb::FileSystem> base_;
   std::shared_ptr<rocksdb::Logger> logger_;
   rocksdb::FileLock* file_lock_ = nullptr;
   std::shared_ptr<ObjectCatalog> catalog_;
   std::shared_ptr<EpochClaim> claim_;
   std::shared_ptr<RecoverySignal> recovery_;
-  std::shared_ptr<MemoryWals> memory_wals_;  // null unless WALs are kept there
-  std::shared_ptr<BarrierGate> gate_;        // null unless manual_wal_flush
+  std::shared_ptr<DatabaseTasks> database_tasks_;  // null without a registry
+  std::shared_ptr<MemoryWals> memory_wals_;        // null unless WALs are kept there
+  std::shared_ptr<BarrierGate> gate_;              // null unless manual_wal_flush
   std::unique_ptr<Lineage> lineage_;
   std::shared_ptr<Fence> fence_;
   std::shared_ptr<ReplicationLog> log_;
@@ -260,16 +271,20 @@ Status LeaderImpl::PrepareFor(DBOptions* db_options,
   if (db_options->manual_wal_flush) gate_ = std::make_shared<BarrierGate>();
   auto fs = std::make_shared<LeaderFileSystem>(
       base_, LeaderFileSystem::Parts{options_.database, path_, wal_directory, options_.storage, log,
-                                     catalog_, memory_wals_, gate_});
+                                     catalog_, memory_wals_, gate_, options_.task_registry});
   s = fs->TakeOver(logger_.get());
   if (!s.ok()) return s;
   log_ = std::move(log);
-  followers_ = std::make_shared<FollowerTable>(options_.follower_lease_ms);
+  followers_ = std::make_shared<FollowerTable>(options_.follower_lease_ms, options_.task_registry);
   env_ = NewLeaderEnv(host_env, fs);
   if (options_.replay_memtable) db_options->allow_concurrent_memtable_write = false;
   db_options->env = env_.get();
   recovery_ = std::make_shared<RecoverySignal>();
   db_options->listeners.push_back(recovery_);
+  if (options_.task_registry != nullptr) {
+    database_tasks_ = std::make_shared<DatabaseTasks>(options_.task_registry, options_.database);
+    db_options->listeners.push_back(database_tasks_);
+  }
   // The directories are named exactly as the file system knows them.
   if (!db_options->wal_dir.empty()) db_options->wal_dir = wal_directory;
   db_options->db_paths.clear();
@@ -334,7 +349,7 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
     if (!s.ok()) return s;
   }
   reclaimer_ = std::make_unique<Reclaimer>(options_.database, options_.storage, catalog_,
-                                           followers_, fence_, logger_);
+                                           followers_, fence_, logger_, options_.task_registry);
   IncarnationParts parts;
   parts.database = options_.database;
   parts.heartbeat_us = options_.heartbeat_ms * 1000;
@@ -345,6 +360,7 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   parts.signal = recovery_;
   parts.deleted_through = [this] { return reclaimer_->deleted_through(); };
   parts.logger = logger_;
+  parts.tasks = options_.task_registry;
   keeper_ = std::make_shared<IncarnationKeeper>(std::move(parts), log_);
   keeper_->Start(db, std::move(welcome));
   s = server_->router()->Add(options_.database, std::make_shared<FencedEndpoint>(keeper_, fence_));
@@ -353,6 +369,9 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
     return s;
   }
   announced_ = true;
+  if (database_tasks_ != nullptr && db->GetDBOptions().enable_thread_tracking) {
+    database_tasks_->Watch(env_.get(), path_);
+  }
   db_.store(db, std::memory_order_release);
   reclaimer_->Start(options_.follower_lease_ms);
   fence_->Start(FenceInterval(options_.follower_lease_ms),
@@ -396,12 +415,21 @@ LeaderStats LeaderImpl::stats() const {
   return stats;
 }
 
+bool LeaderImpl::Look(LeaderFigures* figures) const {
+  // What it needs is set before.
+  if (db_.load(std::memory_order_acquire) == nullptr) return false;
+  *figures = {stats(), followers(), followers_->confirmations(), followers_->waits()};
+  return true;
+}
+
 Status LeaderImpl::Close() {
   std::call_once(closed_, [this] { close_status_ = Stop(); });
   return close_status_;
 }
 
 Status LeaderImpl::Stop() {
+  source_->Close();
+  if (database_tasks_ != nullptr) database_tasks_->StopWatching();
   if (fence_ != nullptr) fence_->Stop();
   if (followers_ != nullptr) followers_->Stop(Closing());
   // What a leader has not put on the server is another leader's.

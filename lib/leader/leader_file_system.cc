@@ -254,10 +254,15 @@ IOStatus LeaderFileSystem::NewObject(const FileName& name,
   Status s = parts_.catalog->Create(object);
   if (!s.ok()) return rocksdb::status_to_io_status(std::move(s));
   std::unique_ptr<ObjectWriter> writer;
-  s = parts_.storage->NewWriter(ObjectNameOf(parts_.database, object), &writer);
+  const std::string object_name = ObjectNameOf(parts_.database, object);
+  s = parts_.storage->NewWriter(object_name, &writer);
   if (!s.ok()) return ObjectIOStatus(s);
-  *result =
-      std::make_unique<ObjectWritableFile>(std::move(writer), object, parts_.catalog, parts_.log);
+  observe::Task task(parts_.tasks, "upload", {{"database", parts_.database}},
+                     {.cancellable = false});
+  task.SetAttribute("object", object_name);
+  task.SetStatus("writing");
+  *result = std::make_unique<ObjectWritableFile>(std::move(writer), object, parts_.catalog,
+                                                 parts_.log, std::move(task));
   return IOStatus::OK();
 }
 

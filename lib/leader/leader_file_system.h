@@ -15,6 +15,7 @@
 #include "lib/leader/object_catalog.h"
 #include "lib/leader/replication_log.h"
 #include "rocksdb/file_system.h"
+#include "slipstream/observe/task.h"
 #include "slipstream/shared_storage.h"
 
 namespace slipstream {
@@ -35,6 +36,7 @@ class LeaderFileSystem : public rocksdb::FileSystemWrapper {
     // Where new WALs go; null: the local directory.
     std::shared_ptr<MemoryWals> memory_wals = nullptr;
     std::shared_ptr<BarrierGate> gate = nullptr;  // null unless RocksDB buffers WAL records
+    observe::TaskRegistry* tasks = nullptr;       // for uploads; borrowed, null = none
   };
 
   LeaderFileSystem(std::shared_ptr<rocksdb::FileSystem> base, Parts parts);

@@ -10,6 +10,7 @@
 #include "lib/leader/replication_log.h"
 #include "lib/storage/object_file.h"
 #include "rocksdb/file_system.h"
+#include "slipstream/observe/task.h"
 #include "slipstream/shared_storage.h"
 
 namespace slipstream {
@@ -18,16 +19,22 @@ namespace slipstream {
 class ObjectWritableFile : public rocksdb::FSWritableFile {
  public:
   ObjectWritableFile(std::unique_ptr<ObjectWriter> writer, ObjectInfo object,
-                     std::shared_ptr<ObjectCatalog> catalog, std::shared_ptr<ReplicationLog> log)
+                     std::shared_ptr<ObjectCatalog> catalog, std::shared_ptr<ReplicationLog> log,
+                     observe::Task task)
       : writer_(std::move(writer)),
         object_(object),
         catalog_(std::move(catalog)),
-        log_(std::move(log)) {}
+        log_(std::move(log)),
+        task_(std::move(task)) {}
+  ~ObjectWritableFile() override {
+    task_.Finish(rocksdb::Status::Incomplete("it was given up before it was whole"));
+  }
 
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions&,
                            rocksdb::IODebugContext*) override {
     rocksdb::Status s = writer_->Append(data);
     if (s.ok()) object_.size += data.size();
+    task_.SetProgress(object_.size, 0, "bytes");
     return ObjectIOStatus(s);
   }
   rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
@@ -43,11 +50,16 @@ class ObjectWritableFile : public rocksdb::FSWritableFile {
   }
   rocksdb::IOStatus Close(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
     if (writer_ == nullptr) return rocksdb::IOStatus::OK();
+    task_.SetStatus("publishing");
     rocksdb::Status s = writer_->Commit();
     writer_.reset();
-    if (!s.ok()) return ObjectIOStatus(s);
+    if (!s.ok()) {
+      task_.Finish(s);
+      return ObjectIOStatus(s);
+    }
     s = catalog_->Commit(object_.number, object_.size);
     if (s.ok()) log_->AddObject(object_);
+    task_.Finish(s);
     return rocksdb::status_to_io_status(std::move(s));
   }
   uint64_t GetFileSize(const rocksdb::IOOptions&, rocksdb::IODebugContext*) override {
@@ -59,6 +71,7 @@ class ObjectWritableFile : public rocksdb::FSWritableFile {
   ObjectInfo object_;
   const std::shared_ptr<ObjectCatalog> catalog_;
   const std::shared_ptr<ReplicationLog> log_;
+  observe::Task task_;
 };
 
 }  // namespace slipstream

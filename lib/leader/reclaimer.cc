@@ -13,14 +13,15 @@ using rocksdb::Status;
 Reclaimer::Reclaimer(std::string database, std::shared_ptr<SharedStorage> storage,
                      std::shared_ptr<ObjectCatalog> catalog,
                      std::shared_ptr<FollowerTable> followers, std::shared_ptr<Fence> fence,
-                     std::shared_ptr<rocksdb::Logger> logger)
+                     std::shared_ptr<rocksdb::Logger> logger, observe::TaskRegistry* tasks)
     : database_(std::move(database)),
       storage_(std::move(storage)),
       catalog_(std::move(catalog)),
       followers_(std::move(followers)),
       fence_(std::move(fence)),
       opening_epoch_(fence_->epoch()),
-      logger_(std::move(logger)) {}
+      logger_(std::move(logger)),
+      tasks_(tasks) {}
 
 Reclaimer::~Reclaimer() { Stop(); }
 
@@ -77,19 +78,31 @@ void Reclaimer::Reclaim() {
   const std::optional<Position> pin = followers_->OldestPin();  // drops those whose lease is over
   std::erase_if(removed, [&](const ObjectCatalog::Removed& r) { return pin && r.at > *pin; });
   if (removed.empty()) return;
+  // One for all that a round deletes: there may be thousands.
+  observe::TaskScope task(tasks_, "delete", {{"database", database_}}, {.cancellable = false});
+  task->SetStatus("announcing");
   Status s = Announce(removed);
-  if (!s.ok()) {
+  if (s.ok()) {
+    s = Delete(removed, &task.task());
+  } else {
     rocksdb::Warn(logger_, "slipstream: nothing is deleted: %s", s.ToString().c_str());
-    return;
   }
+  task->Finish(s);
+}
+
+Status Reclaimer::Delete(const std::vector<ObjectCatalog::Removed>& removed, observe::Task* task) {
+  Status s;
+  uint64_t done = 0;
   for (const ObjectCatalog::Removed& r : removed) {
     {
       // Announced first: a follower that returns meanwhile is told to start afresh.
       absl::MutexLock lock(&mutex_);
-      if (stopping_) return;
+      if (stopping_) return s;
       deleted_through_ = std::max(deleted_through_, r.at);
     }
     const std::string name = ObjectNameOf(database_, r.object);
+    task->SetStatus(name);
+    task->SetProgress(done++, removed.size(), "objects");
     uncertain_.insert(name);
     s = storage_->Delete(name);
     if (s.ok()) uncertain_.erase(name);
@@ -97,11 +110,13 @@ void Reclaimer::Reclaim() {
     if (!s.ok()) {
       rocksdb::Warn(logger_, "slipstream: deleting %s: %s; will be tried again", name.c_str(),
                     s.ToString().c_str());
-      return;
+      return s;
     }
     absl::MutexLock lock(&mutex_);
     ++deleted_;
   }
+  task->SetProgress(done, removed.size(), "objects");
+  return s;
 }
 
 Position Reclaimer::deleted_through() const {

@@ -16,6 +16,7 @@
 #include "lib/leader/follower_table.h"
 #include "lib/leader/object_catalog.h"
 #include "rocksdb/env.h"
+#include "slipstream/observe/task.h"
 #include "slipstream/shared_storage.h"
 
 namespace slipstream {
@@ -25,7 +26,8 @@ class Reclaimer {
  public:
   Reclaimer(std::string database, std::shared_ptr<SharedStorage> storage,
             std::shared_ptr<ObjectCatalog> catalog, std::shared_ptr<FollowerTable> followers,
-            std::shared_ptr<Fence> fence, std::shared_ptr<rocksdb::Logger> logger);
+            std::shared_ptr<Fence> fence, std::shared_ptr<rocksdb::Logger> logger,
+            observe::TaskRegistry* tasks = nullptr);
   ~Reclaimer();
 
   // Nothing is deleted before one lease has passed: until then followers of the last opening may
@@ -45,6 +47,7 @@ class Reclaimer {
   bool WaitForStop(absl::Duration timeout);
   // Announces the deletions, then makes sure that no newer leader may need what they name.
   rocksdb::Status Announce(const std::vector<ObjectCatalog::Removed>& removed);
+  rocksdb::Status Delete(const std::vector<ObjectCatalog::Removed>& removed, observe::Task* task);
 
   const std::string database_;
   const std::shared_ptr<SharedStorage> storage_;
@@ -53,6 +56,7 @@ class Reclaimer {
   const std::shared_ptr<Fence> fence_;
   const uint64_t opening_epoch_;  // names its announcements
   const std::shared_ptr<rocksdb::Logger> logger_;
+  observe::TaskRegistry* const tasks_;
   std::thread thread_;
   // The storage has failed to say whether it deleted these. Of the thread.
   std::set<std::string> uncertain_;

@@ -36,7 +36,10 @@ void SessionSet::Stop(const Status& why) {
   stopping_ = true;
   context_->log->Wake();
   if (pump_.joinable()) pump_.join();
-  for (const auto& session : sessions) session->Finish(why);
+  for (const auto& session : sessions) {
+    session->Finish(why);
+    session->EndTask(why);
+  }
 }
 
 Status SessionSet::Check(const Hello& hello) const {

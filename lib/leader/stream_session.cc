@@ -15,6 +15,8 @@ using rocksdb::Status;
 
 // Of an image; messages of the log end with their chunk, which has the same size.
 constexpr size_t kMessageBytes = 1 << 20;
+// A peer that is stuck takes no message, so it does not hear that its stream was cancelled.
+constexpr uint64_t kCancelPatienceUs = 500000;
 
 std::vector<LogFileSize> SizesOf(const ImageSnapshot& image) {
   std::vector<LogFileSize> sizes;
@@ -39,14 +41,24 @@ StreamSession::StreamSession(std::shared_ptr<const SessionContext> context,
       stream_number_(context_->followers->Connect(hello, peer, context_->position->Now())),
       welcome_(std::move(welcome)),
       pacer_(context_->max_batch_delay_us),
-      heard_us_(SteadyMicros()) {
+      heard_us_(SteadyMicros()),
+      task_(context_->tasks, context_->database, hello.follower_id, hello.name, peer) {
   last_ack_.pin = hello.pin;
+  if (context_->tasks == nullptr) return;
+  context_->followers->SetTask(follower_id_, stream_number_, task_.id());
+  task_.SetStatus("starting an image");
+  task_.OnCancel([this](const Status& why) {
+    cancelled_us_ = SteadyMicros();
+    Finish(Status::Aborted("the leader's stream was cancelled: " + why.ToString()));
+    context_->log->Wake();
+  });
 }
 
 void StreamSession::Resume(const Hello& hello) {
   phase_ = Phase::kReplicate;
   cursor_ = hello.held.offset;
   held_ = hello.files;
+  task_.SetStatus("replicating");
 }
 
 void StreamSession::Start() { stream_->SendWelcome(welcome_); }
@@ -68,6 +80,10 @@ StreamSession::Next StreamSession::Advance(uint64_t now_us) {
   if (const uint64_t heard_us = heard_us_;
       now_us > heard_us && now_us - heard_us > context_->silence_us) {
     stream_->Cancel();
+  }
+  if (const uint64_t cancelled_us = cancelled_us_; cancelled_us != 0) {
+    if (now_us > cancelled_us + kCancelPatienceUs) stream_->Cancel();
+    next.after_us = std::min(next.after_us, kCancelPatienceUs);
   }
   if (!TakeTurn()) {
     next.wait = Next::Wait::kSent;
@@ -124,6 +140,7 @@ bool StreamSession::SendImageStart() {
   part_ = 0;
   part_done_ = 0;
   object_ = 0;
+  image_done_ = 0;
   held_ = wanted;
 
   ImageBegin begin;
@@ -135,6 +152,8 @@ bool StreamSession::SendImageStart() {
   begin.files = wanted;
   begin.bytes = plan_.bytes;
   phase_ = Phase::kImageFiles;
+  task_.SetStatus("sending the log files of an image");
+  task_.SetProgress(0, plan_.bytes);
   context_->followers->ImageSent(follower_id_, stream_number_, plan_.bytes);
   stream_->SendImageBegin(begin);
   return true;
@@ -163,6 +182,7 @@ bool StreamSession::SendImageFiles() {
     }
     AppendFrame({FrameType::kLogAppend, part.id.file, part.id.number, offset, piece}, &frames);
     part_done_ += n;
+    image_done_ += n;
     if (offset + n == part.to) {
       ++part_;
       part_done_ = 0;
@@ -170,8 +190,10 @@ bool StreamSession::SendImageFiles() {
   }
   if (frames.empty()) {
     phase_ = Phase::kImageObjects;
+    task_.SetStatus("sending the objects of an image");
     return SendImageObjects();
   }
+  task_.SetProgress(image_done_, plan_.bytes);
   SendImageFrames(std::move(frames));
   return true;
 }
@@ -196,6 +218,8 @@ bool StreamSession::SendImageObjects() {
   cursor_ = image_.offset;
   image_ = ImageSnapshot();
   phase_ = Phase::kReplicate;
+  task_.SetStatus("replicating");
+  task_.SetProgress(0, 0);
   stream_->SendImageEnd();
   return true;
 }
@@ -269,13 +293,22 @@ void StreamSession::OnAck(const Ack& ack) {
   context_->followers->Confirm(follower_id_, stream_number_, ack);
 }
 
-void StreamSession::Finish(const Status& status) { stream_->Finish(status); }
+void StreamSession::Finish(const Status& status) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (finished_.ok()) finished_ = status;
+  }
+  stream_->Finish(status);
+}
 
 void StreamSession::OnClosed() {
+  Status finished;
   {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
+    finished = finished_;
   }
+  task_.End(finished);
   context_->followers->Disconnect(follower_id_, stream_number_);
 }
 

@@ -20,6 +20,7 @@
 #include "lib/leader/follower_table.h"
 #include "lib/leader/position_source.h"
 #include "lib/leader/replication_log.h"
+#include "lib/leader/stream_task.h"
 
 namespace slipstream {
 
@@ -34,6 +35,9 @@ struct SessionContext {
   uint64_t max_batch_delay_us = 0;
   // Whether every write that has a sequence number is in the log: not under manual_wal_flush.
   bool log_has_all_writes = true;
+  // For the tasks of streams; borrowed, null = none.
+  observe::TaskRegistry* tasks = nullptr;
+  std::string database;
 };
 
 // What a follower is told that wants an image while there is none: `why` is the log's break.
@@ -68,6 +72,8 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   // Ends the stream; the follower sees `status`.
   void Finish(const rocksdb::Status& status);
   bool closed() const;
+  // The leader goes: from here on the stream is nobody's task.
+  void EndTask(const rocksdb::Status& status) { task_.End(status); }
 
   void Start() override;
   void OnSent() override;
@@ -105,16 +111,21 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   size_t part_ = 0;
   uint64_t part_done_ = 0;
   size_t object_ = 0;
+  uint64_t image_done_ = 0;  // bytes of log files
   uint64_t last_send_us_ = 0;
 
   Ack last_ack_;  // owned by the receiving side
   std::atomic<uint64_t> heard_us_;
+  std::atomic<uint64_t> cancelled_us_{0};  // when its task was; 0 = it was not
 
   mutable absl::Mutex mutex_;
   bool busy_ ABSL_GUARDED_BY(mutex_) = true;  // until the welcome is sent
   // The pump found this stream busy and relies on OnSent.
   bool awaited_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  rocksdb::Status finished_ ABSL_GUARDED_BY(mutex_);  // what the follower was told first
+
+  StreamTask task_;  // the last one: its hook uses the others
 };
 
 }  // namespace slipstream

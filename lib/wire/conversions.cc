@@ -64,6 +64,7 @@ void ToProto(const Hello& from, v1::Hello* to) {
   to->set_database(from.database);
   to->set_follower_id(from.follower_id);
   to->set_name(from.name);
+  to->set_observe_endpoint(from.observe_endpoint);
   to->set_db_identity(from.db_identity);
   ToProto(from.held, to->mutable_held());
   ToProto(from.files, to->mutable_files());
@@ -77,6 +78,7 @@ Hello FromProto(const v1::Hello& from) {
   to.database = from.database();
   to.follower_id = from.follower_id();
   to.name = from.name();
+  to.observe_endpoint = from.observe_endpoint();
   to.db_identity = from.db_identity();
   to.held = FromProto(from.held());
   to.files = FilesFromProto(from.files());

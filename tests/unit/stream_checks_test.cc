@@ -51,6 +51,7 @@ TEST_CASE("stream_checks: a hello at the limits is taken", "[unit]") {
   Hello hello = GoodHello();
   hello.follower_id = std::string(100, 'i');
   hello.name = std::string(kMaxFollowerName, 'n');
+  hello.observe_endpoint = std::string(kMaxObserveEndpoint, 'e');
   hello.files.resize(100000);
   hello.held = kEnd;
   hello.pin = Position{4, UINT64_MAX, 0};
@@ -58,6 +59,9 @@ TEST_CASE("stream_checks: a hello at the limits is taken", "[unit]") {
   REQUIRE(CheckHello(hello, kEnd).ok());
   hello.files.resize(100001);
   RequireRefused(CheckHelloSizes(hello), Status::kInvalidArgument, "100001");
+  hello = GoodHello();
+  hello.observe_endpoint = std::string(kMaxObserveEndpoint + 1, 'e');
+  RequireRefused(CheckHelloSizes(hello), Status::kInvalidArgument, "endpoint is 301");
   hello = GoodHello();
   hello.follower_id.clear();
   RequireRefused(CheckHelloSizes(hello), Status::kInvalidArgument, "empty");
