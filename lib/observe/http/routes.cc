@@ -10,6 +10,7 @@
 
 #include "lib/observe/http/json_answer.h"
 #include "lib/observe/http/metrics_text.h"
+#include "lib/observe/http/page.h"
 #include "lib/observe/http/reports.h"
 #include "lib/observe/http/threads.h"
 
@@ -68,6 +69,20 @@ void AddConnectionMetrics(const ConnectionStats& stats, std::vector<MetricFamily
   }
 }
 
+// What a page may do that was changed on its way, or by a text that it shows: nothing but ask other
+// endpoints.
+constexpr char kPagePolicy[] =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
+    "connect-src *; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+void AnswerPage(httplib::Response* response) {
+  response->status = 200;
+  response->set_header("Content-Security-Policy", kPagePolicy);
+  response->set_header("Referrer-Policy", "no-referrer");
+  const std::string_view page = Page();
+  response->set_content(page.data(), page.size(), "text/html; charset=utf-8");
+}
+
 }  // namespace
 
 bool SameSecret(std::string_view a, std::string_view b) {
@@ -88,6 +103,7 @@ Routes::Routes(const HttpServerOptions& options, const SourceList* sources,
       procs_(options.registry) {}
 
 Routes::Target Routes::Find(std::string_view path) {
+  if (path == "/") return {Place::kPage};
   if (path == "/metrics") return {Place::kMetrics};
   if (path == "/health") return {Place::kHealth};
   if (path == "/replication") return {Place::kReplication};
@@ -129,6 +145,8 @@ void Routes::Answer(const httplib::Request& request, httplib::Response& response
   }
   if (!reads && !IsAuthorized(request, &response)) return;
   switch (target.place) {
+    case Place::kPage:
+      return AnswerPage(&response);
     case Place::kMetrics:
     case Place::kHealth:
     case Place::kReplication:

@@ -26,6 +26,7 @@ class Routes {
   // What is at a path.
   enum class Place {
     kNothing,
+    kPage,
     kList,
     kTree,
     kProc,
