@@ -128,6 +128,9 @@ class Node {
     for (std::thread& thread : threads_) thread.join();
     http_->Stop();
     follower_.reset();
+    for (const auto& [name, handle] : families_) {
+      static_cast<void>(leader_->db()->DestroyColumnFamilyHandle(handle));
+    }
     leader_.reset();
   }
 

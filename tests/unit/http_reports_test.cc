@@ -140,5 +140,20 @@ TEST_CASE("http reports: threads as JSON, as text and as collapsed stacks", "[un
   }
 }
 
+TEST_CASE("http reports: the page asks nothing of others but data", "[unit]") {
+  ServedSource served;
+  const RawReply page = served.Get("/?host=127.0.0.1:1");
+  CHECK(page.status == 200);
+  CHECK(page.Header("Content-Type") == "text/html; charset=utf-8");
+  CHECK(page.Header("Content-Security-Policy").starts_with("default-src 'none';"));
+  CHECK(page.body.starts_with("<!DOCTYPE html>"));
+  CHECK(page.body.ends_with("</html>\n"));
+  for (const std::string sink : {"innerHTML", "outerHTML", "document.write", "insertAdjacentHTML",
+                                 "eval(", "src=", "@import", "https://"}) {
+    INFO(sink);
+    CHECK(page.body.find(sink) == std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace slipstream::observe

@@ -5,6 +5,8 @@
 //   server->AddSource(leader->source());
 //
 // Paths:
+//   GET    /                       a page that shows all of the below, of this process and of the
+//                                  followers of its leader; ?host=HOST:PORT,... of others
 //   GET    /procs/                 tasks, as VividCortex's pm lists them, with more fields.
 //   Filters:
 //                                  kind=, status=, id=, parent=, attr.NAME= (a * at the end matches
