@@ -2,6 +2,7 @@
 // looks at the threads.
 #include <slipstream/follower.h>
 #include <slipstream/leader.h>
+#include <slipstream/observe/http_server.h>
 #include <slipstream/observe/thread_stacks.h>
 
 #include <cstdio>
@@ -40,6 +41,9 @@ int main(int argc, char** argv) {
   slipstream::observe::ThreadStacks stacks;
   if (s.ok()) s = slipstream::observe::CaptureThreadStacks({}, &stacks);
   if (s.ok() && stacks.threads.empty()) s = rocksdb::Status::Corruption("no stacks");
+  std::unique_ptr<slipstream::observe::HttpServer> server;
+  if (s.ok()) s = slipstream::observe::HttpServer::Start({}, &server);
+  server.reset();
   follower.reset();
   leader.reset();
   std::filesystem::remove_all(directory);
