@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-PROGRAMS = ["lag", "cpu", "flood", "apply", "memtable", "reads", "startup", "scale", "tasks"]
+PROGRAMS = ["lag", "cpu", "flood", "apply", "memtable", "reads", "startup", "scale", "tasks", "stacks"]
 README = "bench/README.md"
 RESULTS = "build/bench"
 PLOTS = "bench/plots"

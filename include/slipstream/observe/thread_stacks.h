@@ -92,8 +92,8 @@ struct StackOptions {
 
   // What is copied of a stack at most, from its innermost end. A pause grows by about 0.1 ms for
   // each MiB that the stack really has (bench_stacks). Unit: bytes. Range: 4 KiB to 1 MiB.
-  // Default: 512 KiB
-  size_t max_stack_bytes = 512 << 10;
+  // Default: 256 KiB
+  size_t max_stack_bytes = 256 << 10;
 
   // Of each stack, the innermost ones. Range: 1 to 65'536. Default: 512
   size_t max_frames = 512;
