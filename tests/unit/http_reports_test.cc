@@ -1,8 +1,11 @@
 // /metrics, /health, /replication and /threads over real sockets.
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "slipstream/observe/http_server.h"
 #include "slipstream/observe/source.h"
@@ -153,6 +156,28 @@ TEST_CASE("http reports: the page asks nothing of others but data", "[unit]") {
     INFO(sink);
     CHECK(page.body.find(sink) == std::string::npos);
   }
+}
+
+TEST_CASE("http reports: a profile that takes long leaves threads for others", "[unit]") {
+  ServedSource served;
+  std::atomic<bool> done{false};
+  std::thread profiler([&] {
+    while (served.Get("/threads?samples=50&interval_ms=20").status == 503) {
+    }
+    done = true;
+  });
+  bool refused = false;
+  while (!refused && !done) refused = served.Get("/threads?samples=1").status == 503;
+  CHECK(refused);
+  std::vector<std::thread> profilers;
+  for (int i = 0; i < 8; ++i) {
+    profilers.emplace_back([&] { served.Get("/threads?samples=50&interval_ms=20"); });
+  }
+  CHECK(served.Get("/replication").status == 200);
+  CHECK(served.Get("/threads").status == 200);
+  profiler.join();
+  for (std::thread& thread : profilers) thread.join();
+  CHECK(served.Get("/threads?samples=1").status == 200);
 }
 
 }  // namespace

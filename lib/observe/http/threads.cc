@@ -1,5 +1,6 @@
 #include "lib/observe/http/threads.h"
 
+#include <atomic>
 #include <string>
 
 #include "lib/observe/http/json_answer.h"
@@ -57,6 +58,23 @@ std::string Parse(const httplib::Request& request, ThreadsQuery* query) {
   return s.ok() ? "" : s.ToString();
 }
 
+// One profile at a time, so that others do not find all threads that answer busy with it.
+class ProfileRight {
+ public:
+  ProfileRight() : taken_(!in_use.exchange(true)) {}
+  ~ProfileRight() {
+    if (taken_) in_use.store(false);
+  }
+  ProfileRight(const ProfileRight&) = delete;
+  ProfileRight& operator=(const ProfileRight&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  // Of the process, as the threads are.
+  static inline std::atomic<bool> in_use{false};
+  const bool taken_;
+};
+
 void AnswerFailure(const Status& s, httplib::Response* response) {
   AnswerError(s.IsNotSupported() ? 501 : 503, s.ToString(), response);
 }
@@ -70,6 +88,8 @@ void AnswerThreads(const httplib::Request& request, const TaskRegistry* registry
   if (!error.empty()) return AnswerError(400, error, response);
   query.profile.stacks.registry = registry;
   if (query.format == "collapsed") {
+    const ProfileRight right;
+    if (!right.taken()) return AnswerError(503, "another profile is being taken", response);
     StackProfile profile;
     const Status s = ProfileThreadStacks(query.profile, &profile);
     if (!s.ok()) return AnswerFailure(s, response);

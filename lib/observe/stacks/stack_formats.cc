@@ -65,7 +65,10 @@ nlohmann::json JsonOf(const ThreadStack& thread) {
   for (const StackFrame& frame : thread.frames) frames.push_back(JsonOf(frame));
   nlohmann::json task;
   if (thread.task.id != 0) {
-    task = {{"id", thread.task.id}, {"kind", thread.task.kind}, {"status", thread.task.status}};
+    // As in the process list.
+    task = {{"id", std::to_string(thread.task.id)},
+            {"kind", thread.task.kind},
+            {"status", thread.task.status}};
   }
   return {{"tid", thread.tid},
           {"name", thread.name},
