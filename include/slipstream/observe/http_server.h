@@ -27,6 +27,9 @@
 //   or
 //                                  text; with samples=N&interval_ms=M as collapsed stacks, for at
 //                                  most 10 s
+//   POST   /pm                     "/pm ENVIRONMENT" in a chat, in the form of Slack's slash
+//   commands:
+//                                  answered with the URL of a page with all its endpoints
 // Errors are JSON, {"error": "..."}: 400 a parameter or body that is not understood, 401 the bearer
 // token is missing or wrong, 403 the task forbids it or the server has no token, 404 unknown, 405
 // another verb (with Allow), 413, 414 and 431 too long, 421 the host name is not ours, 503 too much
@@ -40,6 +43,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,6 +78,19 @@ struct HttpServerOptions {
   // How far behind a source may be and still be healthy, in lag and in staleness; ?max_lag_ms=
   // says otherwise for one request. Unit: milliseconds. Default: 10 s
   uint64_t max_lag_ms = 10'000;
+
+  // Endpoints ("HOST:PORT") by the name of an environment, for /pm. An environment that has this
+  // server, and any that is named as a database which a source of this server replicates, also has
+  // this server and the followers that its leader knows. Default: none
+  std::map<std::string, std::vector<std::string>> environments = {};
+
+  // What requests of /pm are signed with, as Slack does it; they must be no older than five
+  // minutes. Default: empty = whoever reaches the port may ask, as for all that only reads
+  std::string chat_signing_secret = "";
+
+  // How people reach this server, for the links that /pm gives: "http://leader-1:9090".
+  // Default: empty = by the host name of the request
+  std::string page_url = "";
 
   // Threads that answer. Range: 1 to 64. Default: 4
   size_t threads = 4;

@@ -1,10 +1,6 @@
 #include "lib/observe/http/routes.h"
 
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
-
 #include <algorithm>
-#include <array>
 #include <utility>
 #include <vector>
 
@@ -12,7 +8,9 @@
 #include "lib/observe/http/metrics_text.h"
 #include "lib/observe/http/page.h"
 #include "lib/observe/http/reports.h"
+#include "lib/observe/http/same_secret.h"
 #include "lib/observe/http/threads.h"
+#include "lib/observe/wall_clock.h"
 
 namespace slipstream::observe {
 namespace {
@@ -85,25 +83,18 @@ void AnswerPage(httplib::Response* response) {
 
 }  // namespace
 
-bool SameSecret(std::string_view a, std::string_view b) {
-  // Of digests, so that nothing is told of their lengths either.
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest_a;
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest_b;
-  SHA256(reinterpret_cast<const unsigned char*>(a.data()), a.size(), digest_a.data());
-  SHA256(reinterpret_cast<const unsigned char*>(b.data()), b.size(), digest_b.data());
-  return CRYPTO_memcmp(digest_a.data(), digest_b.data(), digest_a.size()) == 0;
-}
-
 Routes::Routes(const HttpServerOptions& options, const SourceList* sources,
                const ConnectionStats* stats)
     : options_(options),
       origins_(options.allow_hosts, options.allow_origins),
       sources_(sources),
       stats_(stats),
-      procs_(options.registry) {}
+      procs_(options.registry),
+      chat_(options, sources) {}
 
 Routes::Target Routes::Find(std::string_view path) {
   if (path == "/") return {Place::kPage};
+  if (path == "/pm") return {Place::kChat};
   if (path == "/metrics") return {Place::kMetrics};
   if (path == "/health") return {Place::kHealth};
   if (path == "/replication") return {Place::kReplication};
@@ -126,7 +117,14 @@ Routes::Target Routes::Find(std::string_view path) {
 
 const char* Routes::VerbsOf(Place place) {
   if (place == Place::kProc) return "GET, HEAD, DELETE, OPTIONS";
+  if (place == Place::kChat) return "POST, OPTIONS";
   return "GET, HEAD, OPTIONS";
+}
+
+bool Routes::IsAllowed(const std::string& verb, Place place) {
+  if (place == Place::kChat) return verb == "POST";
+  if (verb == "DELETE") return place == Place::kProc;
+  return verb == "GET" || verb == "HEAD";
 }
 
 void Routes::Answer(const httplib::Request& request, httplib::Response& response) const {
@@ -138,15 +136,16 @@ void Routes::Answer(const httplib::Request& request, httplib::Response& response
   const std::string& verb = request.method;
   const char* const verbs = VerbsOf(target.place);
   if (verb == "OPTIONS") return AnswerOptions(request, verbs, &response);
-  const bool reads = verb == "GET" || verb == "HEAD";
-  if (!reads && !(verb == "DELETE" && target.place == Place::kProc)) {
+  if (!IsAllowed(verb, target.place)) {
     response.set_header("Allow", verbs);
     return AnswerError(405, "expected one of " + std::string(verbs), &response);
   }
-  if (!reads && !IsAuthorized(request, &response)) return;
+  if (verb == "DELETE" && !IsAuthorized(request, &response)) return;
   switch (target.place) {
     case Place::kPage:
       return AnswerPage(&response);
+    case Place::kChat:
+      return chat_.Answer(request, WallMicros() / 1'000'000, &response);
     case Place::kMetrics:
     case Place::kHealth:
     case Place::kReplication:

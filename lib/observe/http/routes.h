@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "lib/observe/http/chat_command.h"
 #include "lib/observe/http/connection_loop.h"
 #include "lib/observe/http/origin_rules.h"
 #include "lib/observe/http/procs.h"
@@ -27,6 +28,7 @@ class Routes {
   enum class Place {
     kNothing,
     kPage,
+    kChat,
     kList,
     kTree,
     kProc,
@@ -44,6 +46,7 @@ class Routes {
   static Target Find(std::string_view path);
   // As an Allow header has them.
   static const char* VerbsOf(Place place);
+  static bool IsAllowed(const std::string& verb, Place place);
 
   bool AdmitsBrowser(const httplib::Request& request, httplib::Response* response) const;
   static void AnswerOptions(const httplib::Request& request, const char* verbs,
@@ -61,9 +64,7 @@ class Routes {
   const SourceList* const sources_;
   const ConnectionStats* const stats_;
   const Procs procs_;
+  const ChatCommand chat_;
 };
-
-// Whether two secrets are the same, in a time that tells nothing of where they differ.
-bool SameSecret(std::string_view a, std::string_view b);
 
 }  // namespace slipstream::observe
