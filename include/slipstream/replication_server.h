@@ -24,6 +24,21 @@ struct ReplicationServerOptions {
   // Credentials of the listening port; TLS and mutual TLS are made by gRPC's own factories.
   // Default: nullptr = no encryption, for which the address should be a loopback one.
   std::shared_ptr<grpc::ServerCredentials> credentials;
+
+  // Adds the standard health service (grpc.health.v1.Health). It knows the service "" and, for each
+  // database, "slipstream.v1.Replication/NAME": SERVING from when its leader has opened until it
+  // closes, then NOT_SERVING; unknown before. It is gRPC's own, which is switched on for a whole
+  // process: Start does so for as long as it builds this server, so do not build another one in
+  // another thread meanwhile.
+  // Default: false.
+  bool health_service = false;
+
+  // Adds server reflection, with which tools list services and their messages. The application has
+  // to be linked with grpc++_reflection, whose presence alone adds it to all other gRPC servers of
+  // the process: therefore this library is not. Start returns InvalidArgument without it. Where it
+  // is linked and this is false, this server has no reflection.
+  // Default: false.
+  bool reflection = false;
 };
 
 // Serves any number of leaders of one process. A Leader that is given none makes its own.

@@ -68,6 +68,10 @@ class LeaderEndpoint {
 class StreamRouter {
  public:
   virtual ~StreamRouter() = default;
+  // Somebody is about to open the database: until it is added, or Unexpect, followers are told to
+  // try again. Calls are counted.
+  virtual void Expect(const std::string& database) = 0;
+  virtual void Unexpect(const std::string& database) = 0;
   // Returns Busy if the database is announced already.
   [[nodiscard]] virtual rocksdb::Status Add(const std::string& database,
                                             std::shared_ptr<LeaderEndpoint> endpoint) = 0;

@@ -88,10 +88,15 @@ class LeaderImpl : public Leader {
       : options_(std::move(options)),
         path_(WithoutTrailingSlashes(std::move(path))),
         source_(std::make_shared<LeaderSource>(
-            options_.database, [this](LeaderFigures* figures) { return Look(figures); })) {}
+            options_.database, [this](LeaderFigures* figures) { return Look(figures); })) {
+    if (options_.server == nullptr) return;
+    options_.server->router()->Expect(options_.database);
+    expected_ = true;
+  }
 
   ~LeaderImpl() override {
     Close().PermitUncheckedError();
+    Expected();
     if (database_tasks_ != nullptr) database_tasks_->Stop();
     env_.reset();
     if (file_lock_ != nullptr) {
@@ -136,6 +141,10 @@ class LeaderImpl : public Leader {
   Status CheckDirectory(const std::vector<EpochStart>& openings);
   Status CheckObjects(rocksdb::DB* db);
   void OnFenced(const Status& why);
+  // It is there, or will not come.
+  void Expected() {
+    if (std::exchange(expected_, false)) options_.server->router()->Unexpect(options_.database);
+  }
   // For the source. False before Serve.
   bool Look(LeaderFigures* figures) const;
   Status Stop();
@@ -165,6 +174,7 @@ class LeaderImpl : public Leader {
   std::unique_ptr<Reclaimer> reclaimer_;
   std::shared_ptr<IncarnationKeeper> keeper_;
   bool announced_ = false;  // to the server
+  bool expected_ = false;   // by the server
   std::shared_ptr<ReplicationServer> server_;
   std::once_flag closed_;
   Status close_status_;
@@ -369,6 +379,7 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
     return s;
   }
   announced_ = true;
+  Expected();
   if (database_tasks_ != nullptr && db->GetDBOptions().enable_thread_tracking) {
     database_tasks_->Watch(env_.get(), path_);
   }

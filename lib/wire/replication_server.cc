@@ -4,6 +4,7 @@
 #include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <map>
 #include <set>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "lib/host/steady_cond_var.h"
 #include "lib/wire/conversions.h"
 #include "lib/wire/grpc_status.h"
+#include "lib/wire/server_features.h"
 #include "slipstream/v1/replication.grpc.pb.h"
 
 namespace slipstream {
@@ -85,16 +87,35 @@ class GrpcLeaderStream : public LeaderStream {
 // What the service, its streams and the server share.
 class Router : public StreamRouter {
  public:
-  Status Add(const std::string& database, std::shared_ptr<LeaderEndpoint> endpoint) override {
+  // Is told of each database whether it is served. Before the first call of Add.
+  void OnServing(std::function<void(const std::string&, bool)> call) {
+    on_serving_ = std::move(call);
+  }
+
+  void Expect(const std::string& database) override {
     absl::MutexLock lock(&mutex_);
-    if (!endpoints_.emplace(database, std::move(endpoint)).second) {
-      return Status::Busy("this server serves database \"" + database + "\" already");
+    ++expected_[database];
+  }
+
+  void Unexpect(const std::string& database) override {
+    absl::MutexLock lock(&mutex_);
+    if (--expected_[database] == 0) expected_.erase(database);
+  }
+
+  Status Add(const std::string& database, std::shared_ptr<LeaderEndpoint> endpoint) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!endpoints_.emplace(database, std::move(endpoint)).second) {
+        return Status::Busy("this server serves database \"" + database + "\" already");
+      }
+      began_ = true;
     }
-    began_ = true;
+    if (on_serving_) on_serving_(database, true);
     return Status::OK();
   }
 
   void Remove(const std::string& database) override {
+    if (on_serving_) on_serving_(database, false);
     absl::MutexLock lock(&mutex_);
     endpoints_.erase(database);
     mutex_.Await(absl::Condition(
@@ -110,12 +131,15 @@ class Router : public StreamRouter {
       absl::MutexLock lock(&mutex_);
       auto it = endpoints_.find(hello.database);
       if (stopped_ || it == endpoints_.end()) {
-        *status =
-            stopped_ ? Status::Aborted("the server is stopping")
-            : !began_
-                // A server listens before its first leader is open.
-                ? Status::TryAgain("no database is served here yet")
-                : Status::NotFound("no database " + Quoted(hello.database) + " is served here");
+        *status = stopped_ ? Status::Aborted("the server is stopping")
+                  : !began_
+                      // A server listens before its first leader is open.
+                      ? Status::TryAgain("no database is served here yet")
+                      : expected_.count(hello.database) > 0
+                            ? Status::TryAgain("database " + Quoted(hello.database) +
+                                               " is not served here yet")
+                            : Status::NotFound("no database " + Quoted(hello.database) +
+                                               " is served here");
         return nullptr;
       }
       endpoint = it->second;
@@ -165,10 +189,13 @@ class Router : public StreamRouter {
     return streams_.empty();
   }
 
+  std::function<void(const std::string&, bool)> on_serving_;
+
   absl::Mutex mutex_;
   SteadyCondVar all_closed_;
   bool began_ ABSL_GUARDED_BY(mutex_) = false;  // a database was announced
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::string, int> expected_ ABSL_GUARDED_BY(mutex_);  // by leaders that are opening
   int accepting_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, std::shared_ptr<LeaderEndpoint>> endpoints_ ABSL_GUARDED_BY(mutex_);
   std::set<std::shared_ptr<GrpcLeaderStream>> streams_ ABSL_GUARDED_BY(mutex_);
@@ -334,10 +361,16 @@ class ReplicationServerImpl : public ReplicationServer {
         &port_);
     RegisterTo(&builder);
     TurnOffWhatIsNotUsed(&builder);
-    server_ = builder.BuildAndStart();
+    const Status s = wire::BuildServer(options, &builder, &server_);
+    if (!s.ok()) return s;
     if (server_ == nullptr || port_ == 0) {
       return Status::IOError("cannot listen on " + options.listen_address +
                              ": the address is malformed, not of this machine, or in use");
+    }
+    if (options.health_service) {
+      router_->OnServing([server = server_.get()](const std::string& database, bool serving) {
+        wire::SetServing(server, database, serving);
+      });
     }
     return Status::OK();
   }

@@ -143,6 +143,8 @@ class MemoryServer : public ReplicationServer, public StreamRouter {
     idle_.wait(lock, [this] { return serving_ == 0; });
   }
 
+  void Expect(const std::string&) override {}
+  void Unexpect(const std::string&) override {}
   Status Add(const std::string& database, std::shared_ptr<LeaderEndpoint> endpoint) override {
     std::lock_guard<std::mutex> lock(mutex_);
     if (endpoints_.emplace(database, std::move(endpoint)).second) return Status::OK();
