@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 
-PROGRAMS = ["lag", "cpu", "flood", "apply", "memtable", "reads", "startup", "scale", "tasks", "stacks"]
+PROGRAMS = ["lag", "cpu", "flood", "apply", "memtable", "reads", "startup", "scale", "tasks", "stacks",
+            "history"]
 README = "bench/README.md"
 RESULTS = "build/bench"
 PLOTS = "bench/plots"

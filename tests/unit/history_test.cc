@@ -314,7 +314,7 @@ TEST_CASE("history: made anew from the logs it is the same", "[unit]") {
   for (TaskId id = 1; id <= 3000; ++id) {
     HistoryRecord record = RandomRecord(&random, id, 3 * kBucketUs);
     record.instance = "i";
-    content += RecordToLine(record) + "\n";
+    content += ToJson(record) + "\n";
     records.push_back(std::move(record));
     if (random() % 300 == 0) {
       // The object has grown, or is finished; or a line of it is torn for now.
@@ -348,7 +348,7 @@ TEST_CASE("history: made anew from the logs it is the same", "[unit]") {
 
 TEST_CASE("history: finished objects are not asked for again", "[unit]") {
   MemoryStorage storage;
-  const std::string line = RecordToLine(RecordOf(1, kSomeTimeUs)) + "\n";
+  const std::string line = ToJson(RecordOf(1, kSomeTimeUs)) + "\n";
   for (uint64_t i = 1; i <= 10; ++i) {
     REQUIRE(storage.Put(TaskLogName("p", {kSomeTimeUs + i, "i", i}), line).ok());
   }

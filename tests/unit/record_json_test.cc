@@ -15,7 +15,7 @@ namespace {
 
 TEST_CASE("record_json: a record is the same after it was a line", "[unit]") {
   for (const HistoryRecord& record : {FullRecord(), RecordOf(1, 2, "")}) {
-    const std::string line = RecordToLine(record);
+    const std::string line = ToJson(record);
     CHECK(line.find('\n') == std::string::npos);
     HistoryRecord read;
     REQUIRE(ParseLine(line, &read) == LineKind::kRecord);
@@ -33,7 +33,7 @@ TEST_CASE("record_json: fields that are not known are passed over", "[unit]") {
 }
 
 TEST_CASE("record_json: every torn line is malformed, and none of another version read", "[unit]") {
-  const std::string line = RecordToLine(FullRecord());
+  const std::string line = ToJson(FullRecord());
   HistoryRecord read;
   for (size_t size = 0; size < line.size(); ++size) {
     REQUIRE(ParseLine(line.substr(0, size), &read) == LineKind::kMalformed);
@@ -86,7 +86,7 @@ TEST_CASE("record_json: no bytes are too bad for a line", "[unit]") {
     record.attributes = {{bytes + "k", bytes}};
     MakeTextsValid(&record);
     HistoryRecord read;
-    REQUIRE(ParseLine(RecordToLine(record), &read) == LineKind::kRecord);
+    REQUIRE(ParseLine(ToJson(record), &read) == LineKind::kRecord);
     REQUIRE(SameRecord(read, record));
     // Of valid text nothing is replaced.
     REQUIRE(ValidUtf8(record.kind) == record.kind);

@@ -248,13 +248,13 @@ TEST_CASE("task_log: after a close nothing is written", "[unit]") {
 TEST_CASE("task_log: lines that are torn or of another version are counted and passed over",
           "[unit]") {
   auto storage = std::make_shared<MemoryStorage>();
-  const std::string line = RecordToLine(FullRecord());
+  const std::string line = ToJson(FullRecord());
   Json newer = RecordToJson(RecordOf(2, kSomeTimeUs));
   newer["v"] = 9;
   REQUIRE(storage
               ->Put("observe/tasks/00000000000000001-a-000001.jsonl",
                     line + "\n" + line.substr(0, 40) + "\n\n\x01\xFF\n" + newer.dump() + "\n" +
-                        RecordToLine(RecordOf(3, kSomeTimeUs + 1)) + "\n" + line.substr(0, 60))
+                        ToJson(RecordOf(3, kSomeTimeUs + 1)) + "\n" + line.substr(0, 60))
               .ok());
   REQUIRE(storage->Put("observe/tasks/something else", "x\n").ok());
   std::vector<HistoryRecord> records;
@@ -275,10 +275,10 @@ std::shared_ptr<MemoryStorage> MinutesOfObjects(int count) {
   for (int i = 1; i <= count; ++i) {
     const uint64_t at_us = kSomeTimeUs + static_cast<uint64_t>(i) * 60'000'000;
     const TaskLogObject object{at_us, "a", static_cast<uint64_t>(i)};
-    REQUIRE(storage
-                ->Put(TaskLogName("p", object),
-                      RecordToLine(RecordOf(static_cast<TaskId>(i), at_us)) + "\n")
-                .ok());
+    REQUIRE(
+        storage
+            ->Put(TaskLogName("p", object), ToJson(RecordOf(static_cast<TaskId>(i), at_us)) + "\n")
+            .ok());
   }
   return storage;
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rocksdb/db.h"
@@ -47,6 +48,22 @@ struct HistoryPage {
   std::string next;                    // for HistoryQuery::after; empty = there are no more
   uint64_t steps = 0;                  // entries and records that were looked at
 };
+
+// A query in the words of URLs and command lines, by name and value:
+//
+//   kind=, status=, outcome=ok|failed|cancelled, instance=, attr.NAME= (of several attributes: all)
+//   from=, to=   a moment: 2026-11-25T21:30:00Z; 1764106200 or 1764106200.25, seconds since 1970;
+//   or
+//                -90s, -15m, -2h, -7d before `now_us` (microseconds since 1970)
+//   limit=, after=
+//
+// Sets what is named and leaves the rest. Returns InvalidArgument, naming what is not understood.
+[[nodiscard]] rocksdb::Status ParseHistoryParameters(
+    const std::vector<std::pair<std::string, std::string>>& parameters, uint64_t now_us,
+    HistoryQuery* query);
+
+// As /history answers: {"records": [...], "next": "..."}; see task_log.h for a record.
+std::string ToJson(const HistoryPage& page);
 
 // Reads.
 //

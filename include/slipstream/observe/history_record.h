@@ -42,6 +42,9 @@ struct HistoryFilter {
   bool Accepts(const HistoryRecord& record) const;
 };
 
+// As a line of a task log has it, without its end.
+std::string ToJson(const HistoryRecord& record);
+
 // "running", "ok", "failed", "cancelled".
 std::string ToString(TaskOutcome outcome);
 // False, and *outcome as it was, for another text.

@@ -1,7 +1,16 @@
 // TaskLog: the tasks of a process that have ended, as lines of JSON on the shared storage.
 //
 // What it writes can be read without a database: by ReadTaskLog, by `slipstream_history --storage`,
-// and by whoever reads JSON.
+// and by whoever reads JSON. A line:
+//
+//   {"v":1,"instance":"search-3-8c02b1f55d9e4a71","id":17,"parent":16,"kind":"query",
+//    "attrs":{"account":"42"},"began_us":1700000000000000,"ended_us":1700000000250000,
+//    "outcome":"failed","error":"IO error: disk","status":"merging",
+//    "history":[[1700000000000100,"reading"],[1700000000200000,"merging"]],
+//    "progress":{"done":3,"total":4,"unit":"rows"}}
+//
+// Times are microseconds since 1970 UTC. v, instance, id, kind, began_us, ended_us and outcome are
+// there always, the others where they are not empty. More fields may come without another "v".
 #pragma once
 
 #include <cstddef>

@@ -59,7 +59,7 @@ Status PutRecord(HistoryRecord record, WriteBatch* batch) {
   MakeTextsValid(&record);
   const Place place = PlaceOf(record);
   const Bucket bucket = place.bucket();
-  Status s = batch->Put(KeyOf(RecordPrefix(bucket), place), RecordToLine(record));
+  Status s = batch->Put(KeyOf(RecordPrefix(bucket), place), ToJson(record));
   if (s.ok()) s = batch->Put(IdKey(bucket, place.instance_hash, place.id), IdValue(place.ended_us));
   for (const uint64_t term : TermsOf(record)) {
     if (s.ok()) s = batch->Put(KeyOf(TermPrefix(bucket, term), place), "");

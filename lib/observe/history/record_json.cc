@@ -117,7 +117,7 @@ Json RecordToJson(const HistoryRecord& r) {
   return json;
 }
 
-std::string RecordToLine(const HistoryRecord& record) {
+std::string ToJson(const HistoryRecord& record) {
   return RecordToJson(record).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -1,10 +1,5 @@
 // Records as JSON: lines of the task log, values of the history, and what clients are answered.
-//
-//   {"v":1,"instance":"search-3-8c02b1f55d9e4a71","id":17,"parent":16,"kind":"query",
-//    "attrs":{"account":"42"},"began_us":1700000000000000,"ended_us":1700000000250000,
-//    "outcome":"failed","error":"IO error: disk","status":"merging",
-//    "history":[[1700000000000100,"reading"],[1700000000200000,"merging"]],
-//    "progress":{"done":3,"total":4,"unit":"rows"}}
+// include/slipstream/observe/task_log.h shows one.
 //
 // Required are v, instance, id, kind, ended_us and outcome; what is empty is left out. Readers
 // ignore fields that they do not know, so fields are added without a new "v"; that means that the
@@ -23,9 +18,6 @@ namespace slipstream::observe {
 using Json = nlohmann::ordered_json;
 
 Json RecordToJson(const HistoryRecord& record);
-// The same as one line, without its end.
-std::string RecordToLine(const HistoryRecord& record);
-
 enum class LineKind {
   kRecord,
   kMalformed,  // torn, or no record

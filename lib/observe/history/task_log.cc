@@ -197,7 +197,7 @@ bool TaskLog::Impl::Collect() {
   const WallTime wall(*options_.registry);
   for (const FinishedTask& task : tasks) {
     if (object_.size() == 0) object_began_us_ = SteadyMicros();
-    object_.Add(RecordToLine(MakeRecord(task, options_.registry->instance(), wall)), wall.now_us());
+    object_.Add(ToJson(MakeRecord(task, options_.registry->instance(), wall)), wall.now_us());
   }
   PlainLock lock(&mutex_);
   stats_.waiting_bytes = object_.unstored_bytes();
