@@ -68,8 +68,9 @@ std::string ToJson(const HistoryPage& page);
 // Reads.
 //
 // A filter is answered from indexes: of kind, status, outcome, instance, and of each attribute (of
-// a record, of the first 64), each in order of time. The conditions' entries are merged, so that
-// what a query costs follows from the rarest of them; with none, records are read in order of time.
+// a record, of the first 64), each in order of time; and of the kinds of what
+// has failed. The conditions' entries are merged, so that what a query costs follows from the
+// rarest of them; with none, records are read in order of time.
 //
 // Threads: any, calls may overlap. Lifetime: `db` outlives it.
 class History {

@@ -29,6 +29,12 @@ uint64_t TermOf(char what, std::string_view value) {
   return HashOf(std::string(1, what).append(value));
 }
 
+// Of tasks that did not succeed. They are few, and what of a kind has failed is what is asked for
+// most.
+uint64_t KindOfFailedTerm(TaskOutcome outcome, const std::string& kind) {
+  return TermOf('f', ToString(outcome) + ":" + kind);
+}
+
 uint64_t AttributeTerm(const std::pair<std::string, std::string>& attribute) {
   // The size of the key keeps ("a", "bc") and ("ab", "c") apart.
   return TermOf('a',
@@ -139,6 +145,9 @@ std::string EndOfBuckets() { return std::string(1, kBuckets + 1); }
 std::vector<uint64_t> TermsOf(const HistoryRecord& record) {
   std::vector<uint64_t> terms = {TermOf('n', record.instance), TermOf('k', record.kind),
                                  TermOf('o', ToString(record.outcome))};
+  if (record.outcome != TaskOutcome::kOk) {
+    terms.push_back(KindOfFailedTerm(record.outcome, record.kind));
+  }
   if (!record.status.empty()) terms.push_back(TermOf('s', record.status));
   for (size_t i = 0; i < std::min(record.attributes.size(), kMaxAttributes); ++i) {
     terms.push_back(AttributeTerm(record.attributes[i]));
@@ -151,8 +160,12 @@ std::vector<uint64_t> TermsOf(const HistoryRecord& record) {
 std::vector<uint64_t> TermsOf(const HistoryFilter& filter) {
   std::vector<uint64_t> terms;
   if (!filter.instance.empty()) terms.push_back(TermOf('n', filter.instance));
-  if (!filter.kind.empty()) terms.push_back(TermOf('k', filter.kind));
-  if (filter.outcome) terms.push_back(TermOf('o', ToString(*filter.outcome)));
+  if (!filter.kind.empty() && filter.outcome && *filter.outcome != TaskOutcome::kOk) {
+    terms.push_back(KindOfFailedTerm(*filter.outcome, filter.kind));
+  } else {
+    if (!filter.kind.empty()) terms.push_back(TermOf('k', filter.kind));
+    if (filter.outcome) terms.push_back(TermOf('o', ToString(*filter.outcome)));
+  }
   if (!filter.status.empty()) terms.push_back(TermOf('s', filter.status));
   for (const auto& attribute : filter.attributes) terms.push_back(AttributeTerm(attribute));
   std::sort(terms.begin(), terms.end());

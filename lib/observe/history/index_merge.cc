@@ -1,5 +1,6 @@
 #include "lib/observe/history/index_merge.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace slipstream::observe {
@@ -24,6 +25,8 @@ bool IndexMerge::Advance(List* list, Place* place) {
       Place found;
       // A key of another size is none of this format's; it is passed over.
       if (ParsePlaceOf(it->key(), list->prefix.size(), &found) && !(found < *place)) {
+        const auto gap_us = static_cast<double>(place->ended_us - found.ended_us);
+        list->gap_us += (gap_us - list->gap_us) / kPlacesBetweenLooks;
         *place = found;
         return true;
       }
@@ -39,6 +42,13 @@ bool IndexMerge::Advance(List* list, Place* place) {
   }
 }
 
+void IndexMerge::PutRarestFirst() {
+  if (--places_until_look_ > 0) return;
+  places_until_look_ = kPlacesBetweenLooks;
+  std::sort(lists_.begin(), lists_.end(),
+            [](const List& a, const List& b) { return a.gap_us > b.gap_us; });
+}
+
 IndexMerge::Outcome IndexMerge::Find(Bucket bucket, Place* place) {
   if (!in_bucket_ || bucket != bucket_) {
     bucket_ = bucket;
@@ -48,12 +58,15 @@ IndexMerge::Outcome IndexMerge::Find(Bucket bucket, Place* place) {
       list.positioned = false;
     }
   }
-  size_t agreeing = 0;
-  for (size_t i = 0; agreeing < lists_.size(); i = (i + 1) % lists_.size()) {
+  for (size_t agreeing = 0; agreeing < lists_.size();) {
     if (steps_ >= max_steps_ && !(*place == start_)) return Outcome::kOutOfSteps;
-    const Place before = *place;
-    if (!Advance(&lists_[i], place)) return status().ok() ? Outcome::kNone : Outcome::kError;
-    agreeing = *place == before ? agreeing + 1 : 1;
+    if (agreeing == 0) PutRarestFirst();
+    const Place asked = *place;
+    if (!Advance(&lists_[agreeing], place)) {
+      return status().ok() ? Outcome::kNone : Outcome::kError;
+    }
+    // The first list may move on; another one that does begins a new round.
+    agreeing = *place == asked || agreeing == 0 ? agreeing + 1 : 0;
   }
   return Outcome::kFound;
 }

@@ -12,9 +12,11 @@
 
 namespace slipstream::observe {
 
-// A list is the index of a term, or all records if there is no term; each is in order. Whichever
-// list is furthest ahead says where the others go on, so that they are passed over where it has
-// nothing: the rarest one leads by itself, and no statistics of terms are needed.
+// A list is the index of a term, or all records if there is no term; each is in order. One leads:
+// for each of its places the others are asked whether they have it, and where one has only a later
+// place, the first goes on from there. The rarest one leads, which shows by itself: it is the one
+// that is furthest behind a place when it is asked for it, so that no statistics of terms are
+// needed.
 //
 // Threads: one. Lifetime: `db` outlives it.
 class IndexMerge {
@@ -41,16 +43,21 @@ class IndexMerge {
  private:
   // Entries that are passed one by one before a jump: a step is much cheaper.
   static constexpr int kStepsBeforeJump = 8;
+  // Places between two looks at which list is the rarest.
+  static constexpr int kPlacesBetweenLooks = 16;
 
   struct List {
     uint64_t term = 0;
     std::string prefix;
     std::unique_ptr<rocksdb::Iterator> iterator;
     bool positioned = false;  // within the prefix's bucket
+    // How much older than what it was asked for its places are, in microseconds; of late.
+    double gap_us = 0;
   };
 
   // Moves a list to its first place at or behind *place, and *place there. False if it has none.
   bool Advance(List* list, Place* place);
+  void PutRarestFirst();
 
   const bool has_terms_;
   const Place start_;
@@ -58,6 +65,7 @@ class IndexMerge {
   uint64_t steps_ = 0;
   Bucket bucket_ = 0;
   bool in_bucket_ = false;
+  int places_until_look_ = 1;
   std::vector<List> lists_;
 };
 
