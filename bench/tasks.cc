@@ -5,12 +5,14 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "bench/benchmark.h"
 #include "bench/cpu_time.h"
+#include "slipstream/observe/finished_task_feed.h"
 #include "slipstream/observe/task.h"
 #include "slipstream/observe/task_registry.h"
 
@@ -30,6 +32,8 @@ constexpr char kMethod[] =
     "status          one change of the status of a task that runs; the map assigns and has no "
     "history\n"
     "beside a list   the same while another thread lists all tasks again and again\n"
+    "with a feed     the same while another thread takes all ended tasks, as a log of them does;\n"
+    "                those that find no room are dropped\n"
     "list            all tasks, copied; the registry sorts them by when they began\n"
     "CPU             of the threads that do it, so that a busy machine counts less\n"
     "ratio           registry / map, both of one round; with two threads, the registry with two\n"
@@ -117,6 +121,9 @@ class RegistrySide {
     Task task_;
   };
   size_t List() { return registry_->List({.limit = 0}).size(); }
+  std::unique_ptr<observe::FinishedTaskFeed> Feed() {
+    return registry_->SubscribeToFinished(32 << 20);
+  }
 
  private:
   std::unique_ptr<TaskRegistry> registry_;
@@ -166,6 +173,26 @@ void RunSide(Session* session) {
     set("begin_end_" + of, NsOfEach(threads, begin_and_end));
     set("status_" + of, NsOfEach(threads, status));
   }
+  if constexpr (std::is_same_v<Side, RegistrySide>) {
+    const auto feed = side.Feed();
+    std::atomic<bool> stop{false};
+    std::thread reader([&] {
+      std::vector<observe::FinishedTask> tasks;
+      while (!stop) {
+        feed->Wait(100'000);
+        do {
+          tasks.clear();
+          feed->Take(1000, &tasks);
+        } while (!tasks.empty());
+      }
+    });
+    for (const int threads : {1, 2}) {
+      set("begin_end_fed_" + std::to_string(threads), NsOfEach(threads, begin_and_end));
+    }
+    stop = true;
+    feed->Interrupt();
+    reader.join();
+  }
   const uint64_t list_begin = ThreadCpuNs();
   if (side.List() < settings.live) throw Failure("a list misses tasks");
   set("list", static_cast<double>(ThreadCpuNs() - list_begin) / 1e6);
@@ -214,6 +241,11 @@ void MakeReport(Session* session) {
   row("status, beside a list", "CPU ns", "status_listed", "status_listed");
   row("each of both, beside a list", "wall ns", "wall_listed", "wall_listed");
   row("list", "CPU ms", "list", "list");
+  for (const std::string threads : {"1", "2"}) {
+    table.rows.push_back({"begin and end, with a feed, threads: " + threads, "CPU ns", "-",
+                          ToText(of(RegistrySide::kName, "begin_end_fed_" + threads), 0),
+                          ToText(ratio("begin_end_fed_" + threads, "begin_end_1"), 2)});
+  }
   report.tables.push_back(std::move(table));
 
   const auto add = [&](const std::string& what, const std::string& measure, double to) {
