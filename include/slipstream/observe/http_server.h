@@ -23,13 +23,15 @@
 //   GET    /metrics                in Prometheus' text format
 //   GET    /health                 200 or 503; ?max_lag_ms=
 //   GET    /replication            what each source tells of its replication
-//   GET    /threads                the stacks of all threads, as thread_stacks.h tells: format=json
-//   or
-//                                  text; with samples=N&interval_ms=M as collapsed stacks, for at
-//                                  most 10 s
+//   GET    /history                tasks of many processes that have ended, from a History:
+//                                  kind=, status=, outcome=, instance=, attr.NAME=, from=, to=,
+//                                  limit=, after=; see ParseHistoryParameters
+//   GET    /history/INSTANCE/ID    one of them
+//   GET    /threads                the stacks of all threads, as thread_stacks.h tells: format= one
+//                                  of json and text; with samples=N&interval_ms=M as collapsed
+//                                  stacks, for at most 10 s
 //   POST   /pm                     "/pm ENVIRONMENT" in a chat, in the form of Slack's slash
-//   commands:
-//                                  answered with the URL of a page with all its endpoints
+//                                  commands: answered with the URL of a page with all its endpoints
 // Errors are JSON, {"error": "..."}: 400 a parameter or body that is not understood, 401 the bearer
 // token is missing or wrong, 403 the task forbids it or the server has no token, 404 unknown, 405
 // another verb (with Allow), 413, 414 and 431 too long, 421 the host name is not ours, 503 too much
@@ -54,6 +56,8 @@
 
 namespace slipstream::observe {
 
+class History;
+
 struct HttpServerOptions {
   // "ADDRESS:PORT" with an address in numbers or "localhost"; IPv6 in brackets; port 0 = any that
   // is free. There is no TLS: whoever listens on more than loopback does so in a network that may
@@ -66,6 +70,9 @@ struct HttpServerOptions {
 
   // Whose tasks are shown. Outlives the server. Default: nullptr = none
   TaskRegistry* registry = nullptr;
+
+  // What /history asks. Outlives the server. Default: nullptr = none
+  const History* history = nullptr;
 
   // Origins ("http://leader-1:9090") whose pages may read, "*" = all. Those with the same host name
   // as this server, and any port, always may. Default: none

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/observe/http/history_answer.h"
 #include "lib/observe/http/json_answer.h"
 #include "lib/observe/http/metrics_text.h"
 #include "lib/observe/http/page.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr uint64_t kMaxLagMs = UINT64_C(1) << 40;
 constexpr std::string_view kProcs = "/procs";
+constexpr std::string_view kRecord = "/history/";
 constexpr std::string_view kBearer = "Bearer ";
 
 // False if it is no number of at most 18 digits.
@@ -99,6 +101,8 @@ Routes::Target Routes::Find(std::string_view path) {
   if (path == "/health") return {Place::kHealth};
   if (path == "/replication") return {Place::kReplication};
   if (path == "/threads") return {Place::kThreads};
+  if (path == "/history") return {Place::kRecords};
+  if (path.starts_with(kRecord)) return {Place::kRecord};
   if (!path.starts_with(kProcs)) return {};
   path.remove_prefix(kProcs.size());
   if (path.empty() || path == "/") return {Place::kList};
@@ -152,6 +156,11 @@ void Routes::Answer(const httplib::Request& request, httplib::Response& response
       return AnswerReport(target.place, request, &response);
     case Place::kThreads:
       return AnswerThreads(request, options_.registry, &response);
+    case Place::kRecords:
+      return AnswerHistory(request, options_.history, &response);
+    case Place::kRecord:
+      return AnswerHistoryRecord(std::string_view(request.path).substr(kRecord.size()),
+                                 options_.history, &response);
     default:
       return AnswerProc(target, request, &response);
   }

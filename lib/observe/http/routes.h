@@ -37,7 +37,9 @@ class Routes {
     kMetrics,
     kHealth,
     kReplication,
-    kThreads
+    kThreads,
+    kRecords,
+    kRecord
   };
   struct Target {
     Place place = Place::kNothing;
