@@ -95,7 +95,9 @@ TEST_CASE("http limits: one connection carries many requests, also at once", "[u
   RawConnection connection(server->port());
   for (int i = 0; i < 3; ++i) {
     REQUIRE(connection.Send(RawRequest("GET", "/health")));
-    CHECK(connection.Read().status == 200);
+    const RawReply reply = connection.Read();
+    CHECK(reply.status == 200);
+    CHECK(reply.Header("Keep-Alive").empty());
   }
   std::string burst;
   for (int i = 0; i < 20; ++i) burst += RawRequest("GET", i % 2 == 0 ? "/health" : "/nothing");

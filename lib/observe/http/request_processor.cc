@@ -90,6 +90,10 @@ RequestProcessor::RequestProcessor(Handler handler) {
         }
         return HandlerResponse::Handled;
       });
+  // It would announce limits of the library's own server.
+  set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+    response.headers.erase("Keep-Alive");
+  });
   set_exception_handler([](const httplib::Request&, httplib::Response& response,
                            std::exception_ptr) { response.status = 500; });
 }
