@@ -19,6 +19,7 @@ IndexMerge::IndexMerge(rocksdb::DB* db, const rocksdb::ReadOptions& read,
 
 bool IndexMerge::Advance(List* list, Place* place) {
   rocksdb::Iterator* it = list->iterator.get();
+  bool jumped = false;
   for (int i = 0;; ++i) {
     if (list->positioned) {
       if (!it->Valid() || !it->key().starts_with(list->prefix)) return false;
@@ -27,16 +28,21 @@ bool IndexMerge::Advance(List* list, Place* place) {
       if (ParsePlaceOf(it->key(), list->prefix.size(), &found) && !(found < *place)) {
         const auto gap_us = static_cast<double>(place->ended_us - found.ended_us);
         list->gap_us += (gap_us - list->gap_us) / kPlacesBetweenLooks;
+        if (i > 0 && !jumped) {
+          list->steps_before_jump = std::min(2 * list->steps_before_jump, kStepsBeforeJump);
+        }
         *place = found;
         return true;
       }
     }
     ++steps_;
-    if (list->positioned && i < kStepsBeforeJump) {
+    if (list->positioned && i < list->steps_before_jump) {
       it->Next();
     } else {
       it->Seek(KeyOf(list->prefix, *place));
+      if (list->positioned) list->steps_before_jump = std::max(list->steps_before_jump / 2, 1);
       list->positioned = true;
+      jumped = true;
       i = 0;
     }
   }

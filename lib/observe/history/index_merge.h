@@ -41,7 +41,7 @@ class IndexMerge {
   uint64_t steps() const { return steps_; }
 
  private:
-  // Entries that are passed one by one before a jump: a step is much cheaper.
+  // Entries that are passed one by one before a jump, at most: a step is much cheaper.
   static constexpr int kStepsBeforeJump = 8;
   // Places between two looks at which list is the rarest.
   static constexpr int kPlacesBetweenLooks = 16;
@@ -53,6 +53,8 @@ class IndexMerge {
     bool positioned = false;  // within the prefix's bucket
     // How much older than what it was asked for its places are, in microseconds; of late.
     double gap_us = 0;
+    // How many of kStepsBeforeJump have been worth while of late.
+    int steps_before_jump = kStepsBeforeJump;
   };
 
   // Moves a list to its first place at or behind *place, and *place there. False if it has none.
