@@ -167,6 +167,11 @@ TEST_CASE("layers: what observes knows only itself and the host", "[unit]") {
            include.line.file.starts_with("lib/observe/http/") ||
            include.line.file.starts_with("lib/observe/stacks/");
   });
+  CheckIncludes("lib/observe", [](const Include& include) {
+    return include.line.file.starts_with("lib/observe/http/") ||
+           !(include.header == "httplib.h" || include.header.starts_with("prometheus/") ||
+             include.header.starts_with("openssl/"));
+  });
   // A host may use it without any other header of the library.
   CheckIncludes("include/slipstream/observe", [](const Include& include) {
     return !IsOurs(include) || include.header.starts_with("slipstream/observe/");
