@@ -81,6 +81,14 @@ class HeldThread {
   std::thread thread_;
 };
 
+// A machine that runs other things lets threads answer late, and must not fail a test.
+inline observe::StackOptions Patient() {
+  observe::StackOptions options;
+  options.thread_timeout_ms = 10'000;
+  options.timeout_ms = 60'000;
+  return options;
+}
+
 // Null if it is not there.
 inline const observe::ThreadStack* StackOf(const observe::ThreadStacks& stacks, int tid) {
   const auto it = std::find_if(stacks.threads.begin(), stacks.threads.end(),

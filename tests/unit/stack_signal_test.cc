@@ -41,6 +41,7 @@ class Log {
  public:
   observe::StackSignalOptions Options() {
     observe::StackSignalOptions options;
+    options.stacks = Patient();
     options.log = [this](const std::string& text) {
       std::lock_guard<std::mutex> lock(mutex_);
       texts_.push_back(text);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "slipstream/observe/task.h"
+#include "tests/e2e/eventually.h"
 #include "tests/unit/held_thread.h"
 
 namespace slipstream {
@@ -62,7 +63,7 @@ using observe::StackOutcome;
 using observe::ThreadStack;
 using observe::ThreadStacks;
 
-ThreadStacks Capture(const observe::StackOptions& options = {}) {
+ThreadStacks Capture(const observe::StackOptions& options = Patient()) {
   ThreadStacks stacks;
   const rocksdb::Status s = CaptureThreadStacks(options, &stacks);
   INFO(s.ToString());
@@ -70,7 +71,7 @@ ThreadStacks Capture(const observe::StackOptions& options = {}) {
   return stacks;
 }
 
-ThreadStack CaptureOf(int tid, const observe::StackOptions& options = {}) {
+ThreadStack CaptureOf(int tid, const observe::StackOptions& options = Patient()) {
   const ThreadStacks stacks = Capture(options);
   const ThreadStack* stack = StackOf(stacks, tid);
   REQUIRE(stack != nullptr);
@@ -79,14 +80,23 @@ ThreadStack CaptureOf(int tid, const observe::StackOptions& options = {}) {
   return *stack;
 }
 
+// Of a thread that has said that it is there: it is about to wait.
+ThreadStack CaptureWaiting(int tid) {
+  ThreadStack stack;
+  REQUIRE(testing::Eventually([&] {
+    stack = CaptureOf(tid);
+    return stack.state == 'S' && CountFrames(stack, "__futex_abstimed_wait") > 0;
+  }));
+  return stack;
+}
+
 TEST_CASE("thread stacks: a recursion is seen call by call, by name, file and line", "[unit]") {
   HeldThread held([](HeldThread* self) {
     pthread_setname_np(pthread_self(), "stairs");
     CellarStairs(self);
   });
-  const ThreadStack stack = CaptureOf(held.tid());
+  const ThreadStack stack = CaptureWaiting(held.tid());
   CHECK(stack.name == "stairs");
-  CHECK(stack.state == 'S');
   CHECK_FALSE(stack.truncated);
   CHECK(stack.pause_ns > 0);
   CHECK(CountFrames(stack, "StairStep(") == 8);
@@ -136,7 +146,7 @@ TEST_CASE("thread stacks: the running task stands beside the stack", "[unit]") {
   });
   CHECK(CaptureOf(held.tid()).task.id == id);
   CHECK(CaptureOf(held.tid()).task.kind.empty());
-  observe::StackOptions options;
+  observe::StackOptions options = Patient();
   options.registry = registry.get();
   const ThreadStacks stacks = Capture(options);
   CHECK(StackOf(stacks, held.tid())->task.kind == "baking");
@@ -148,7 +158,7 @@ TEST_CASE("thread stacks: the running task stands beside the stack", "[unit]") {
 
 TEST_CASE("thread stacks: what is too deep is cut, and says so", "[unit]") {
   HeldThread held([](HeldThread* self) { WideStep(20, self); });
-  observe::StackOptions options;
+  observe::StackOptions options = Patient();
   CHECK(CountFrames(CaptureOf(held.tid(), options), "WideStep") == 21);
   options.max_stack_bytes = 65'536;
   ThreadStack stack = CaptureOf(held.tid(), options);
@@ -156,7 +166,7 @@ TEST_CASE("thread stacks: what is too deep is cut, and says so", "[unit]") {
   CHECK(stack.note == "it is larger than what was copied");
   CHECK(CountFrames(stack, "WideStep") >= 7);
   CHECK(CountFrames(stack, "WideStep") <= 8);
-  options = {};
+  options = Patient();
   options.max_frames = 6;
   stack = CaptureOf(held.tid(), options);
   CHECK(stack.truncated);
@@ -205,7 +215,7 @@ TEST_CASE("thread stacks: callers at the same time all get them, one after the o
   for (int i = 0; i < 6; ++i) {
     callers.emplace_back([&] {
       ThreadStacks stacks;
-      if (!CaptureThreadStacks({}, &stacks).ok()) return;
+      if (!CaptureThreadStacks(Patient(), &stacks).ok()) return;
       const ThreadStack* stack = StackOf(stacks, held.tid());
       if (stack != nullptr && CountFrames(*stack, "StairStep(") == 8) ++good;
     });
@@ -224,8 +234,10 @@ TEST_CASE("thread stacks: a profile counts each thread once a sample", "[unit]")
     GrindCoffee(self);
   });
   observe::StackProfileOptions options;
+  options.stacks = Patient();
   options.samples = 5;
   options.interval_ms = 2;
+  CaptureWaiting(stairs.tid());
   observe::StackProfile profile;
   REQUIRE(observe::ProfileThreadStacks(options, &profile).ok());
   CHECK(profile.samples == 5);
