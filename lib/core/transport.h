@@ -1,9 +1,9 @@
 // The seam between the replication protocol and what carries it. lib/wire implements it over gRPC;
 // nothing above it knows that.
 //
-//   leader side     StreamRouter -> LeaderSession  <-> LeaderStream    callbacks, never blocking
-//   follower side   FollowerTransport -> FollowerStream                one blocking reader, one
-//   writer
+//   leader side     StreamRouter -> LeaderSession  <-> LeaderStream    callbacks, never blocking,
+//   in one thread of the transport follower side   FollowerTransport -> FollowerStream one blocking
+//   reader, one writer
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct SharedBytes {
 
 // The leader's end of one stream. One message is under way at a time: after each Send the session
 // waits for OnSent.
-// Threads: any, one call at a time. Calls after OnClosed do nothing.
+// Threads: Finish and Cancel any, the others the transport's one. Calls after OnClosed do nothing.
 class LeaderStream {
  public:
   virtual ~LeaderStream() = default;
@@ -42,7 +42,7 @@ class LeaderStream {
 };
 
 // What a leader does for one stream.
-// Threads: the transport's; OnSent and OnAck may overlap. OnClosed is the last call.
+// Threads: the transport's one. OnClosed is the last call.
 class LeaderSession {
  public:
   virtual ~LeaderSession() = default;
@@ -53,7 +53,16 @@ class LeaderSession {
   virtual void OnClosed() = 0;
 };
 
-// Accepts the streams of one database.
+// Makes the transport's thread advance its endpoints soon.
+// Threads: any. Lifetime: may outlive the transport; does nothing then.
+class StreamWaker {
+ public:
+  virtual ~StreamWaker() = default;
+  virtual void Wake() = 0;
+};
+
+// Accepts the streams of one database, and sends on them.
+// Threads: the transport's one.
 class LeaderEndpoint {
  public:
   virtual ~LeaderEndpoint() = default;
@@ -61,6 +70,9 @@ class LeaderEndpoint {
   virtual std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,
                                                 std::shared_ptr<LeaderStream> stream,
                                                 rocksdb::Status* status) = 0;
+  // Sends what is due. Called again when the time that it returns has passed, in microseconds; and
+  // before, when something has happened to a stream or the waker was called.
+  virtual uint64_t Advance(uint64_t now_us) = 0;
 };
 
 // Finds the endpoint of a database.
@@ -75,8 +87,10 @@ class StreamRouter {
   // Returns Busy if the database is announced already.
   [[nodiscard]] virtual rocksdb::Status Add(const std::string& database,
                                             std::shared_ptr<LeaderEndpoint> endpoint) = 0;
-  // After it returned, Accept is not running and will not be called. Open streams are not ended.
+  // After it returned, the endpoint is not running and will not be called. Open streams are not
+  // ended.
   virtual void Remove(const std::string& database) = 0;
+  virtual std::shared_ptr<StreamWaker> waker() = 0;
 };
 
 // What a follower reads off a stream.

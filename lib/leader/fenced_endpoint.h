@@ -32,6 +32,8 @@ class FencedEndpoint : public LeaderEndpoint {
     return keeper_->Accept(hello, peer, std::move(stream), status);
   }
 
+  uint64_t Advance(uint64_t now_us) override { return keeper_->Advance(now_us); }
+
  private:
   const std::shared_ptr<IncarnationKeeper> keeper_;
   const std::shared_ptr<Fence> fence_;

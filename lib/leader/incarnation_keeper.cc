@@ -61,7 +61,7 @@ IncarnationKeeper::Incarnation IncarnationKeeper::Begin(std::shared_ptr<Replicat
   parts_.followers->SetReachable(Position{log->epoch(), UINT64_MAX, 0}, Status::OK());
   incarnation.sessions = std::make_shared<SessionSet>(std::move(context), parts_.database,
                                                       std::move(welcome), parts_.deleted_through);
-  incarnation.sessions->Start();
+  log->SetWaker(parts_.waker);
   // In the thread that failed to write: the write that failed has no sequence number yet, and the
   // ones before it have.
   log->SetBreakHandler(
@@ -98,6 +98,15 @@ std::shared_ptr<LeaderSession> IncarnationKeeper::Accept(const Hello& hello,
                                                          std::shared_ptr<LeaderStream> stream,
                                                          Status* status) {
   return current().sessions->Accept(hello, peer, std::move(stream), status);
+}
+
+uint64_t IncarnationKeeper::Advance(uint64_t now_us) {
+  std::shared_ptr<SessionSet> sessions;
+  {
+    absl::MutexLock lock(&mutex_);
+    sessions = current_.sessions;
+  }
+  return sessions->Advance(now_us);
 }
 
 Position IncarnationKeeper::position() const {

@@ -46,13 +46,15 @@ struct IncarnationParts {
   std::shared_ptr<RecoverySignal> signal;
   // Files removed up to there may be gone from the storage.
   std::function<Position()> deleted_through;
+  // Of the transport that the streams come from.
+  std::shared_ptr<StreamWaker> waker;
   std::shared_ptr<rocksdb::Logger> logger;
   observe::TaskRegistry* tasks = nullptr;  // borrowed; may be null
 };
 
-// Threads: Accept from the transport; the rest from the leader. Starts the thread "ss-incarnate",
-// which sleeps until a log breaks, then looks at RocksDB until the next incarnation could begin; it
-// may block on a flush and on the storage.
+// Threads: Accept and Advance from the transport; the rest from the leader. Starts the thread
+// "ss-incarnate", which sleeps until a log breaks, then looks at RocksDB until the next incarnation
+// could begin; it may block on a flush and on the storage.
 class IncarnationKeeper : public LeaderEndpoint {
  public:
   IncarnationKeeper(IncarnationParts parts, std::shared_ptr<ReplicationLog> first);
@@ -68,6 +70,7 @@ class IncarnationKeeper : public LeaderEndpoint {
   std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,
                                         std::shared_ptr<LeaderStream> stream,
                                         rocksdb::Status* status) override;
+  uint64_t Advance(uint64_t now_us) override;
 
   // Where the leader stands; empty before Start and after Stop.
   Position position() const;

@@ -369,6 +369,7 @@ Status LeaderImpl::Serve(rocksdb::DB* db, const std::vector<ColumnFamilyHandle*>
   parts.claim = claim_;
   parts.signal = recovery_;
   parts.deleted_through = [this] { return reclaimer_->deleted_through(); };
+  parts.waker = server_->router()->waker();
   parts.logger = logger_;
   parts.tasks = options_.task_registry;
   keeper_ = std::make_shared<IncarnationKeeper>(std::move(parts), log_);

@@ -54,15 +54,15 @@ void ReplicationLog::AppendFrameLocked(const Frame& frame) {
 }
 
 void ReplicationLog::Publish() {
-  // Sequentially consistent with the store of end_: either this thread sees the waiter, or the
-  // waiter sees the new end.
-  if (!waiting_.load(std::memory_order_seq_cst)) return;
-  Wake();
+  // Sequentially consistent with the store of end_: either this thread sees that it was asked, or
+  // who asks sees the new end.
+  if (!asked_.load(std::memory_order_seq_cst)) return;
+  if (asked_.exchange(false, std::memory_order_seq_cst)) Wake();
 }
 
 void ReplicationLog::AddFile(TappedLogFile file) {
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     if (successor_ == nullptr) {
       files_[file.id] = std::move(file);
       return;
@@ -72,14 +72,14 @@ void ReplicationLog::AddFile(TappedLogFile file) {
 }
 
 void ReplicationLog::BeginRecovery() {
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   for (const auto& [id, file] : files_) {
     if (id.file == FrameFile::kWal) newest_recovered_wal_ = id.number;  // in ascending order
   }
 }
 
 uint64_t ReplicationLog::newest_recovered_wal() const {
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   return newest_recovered_wal_;
 }
 
@@ -87,7 +87,7 @@ void ReplicationLog::Append(const LogFileId& id, uint64_t offset, const Slice& d
   bool broken;
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     if (!forward) AppendLocked(id, offset, data);
     broken = !broken_.ok();
@@ -153,7 +153,7 @@ void ReplicationLog::LookForFirstSequenceLocked(const LogFileId& id, uint64_t of
 
 void ReplicationLog::Truncate(const LogFileId& id, uint64_t size) {
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     if (successor_ == nullptr) {
       auto it = files_.find(id);
       if (it != files_.end()) it->second.size = std::min(it->second.size, size);
@@ -166,7 +166,7 @@ void ReplicationLog::Truncate(const LogFileId& id, uint64_t size) {
 void ReplicationLog::RemoveFile(const LogFileId& id) {
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     if (!forward) broken_files_.erase(id);
     if (!forward && files_.erase(id) != 0 && broken_.ok()) {
@@ -183,7 +183,7 @@ void ReplicationLog::RemoveFile(const LogFileId& id) {
 void ReplicationLog::SetCurrent(uint64_t manifest) {
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     if (!forward) current_manifest_ = manifest;
     if (broken_.ok()) {
@@ -202,7 +202,7 @@ void ReplicationLog::SetCurrent(uint64_t manifest) {
 void ReplicationLog::AddObject(const ObjectInfo& object) {
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     if (!forward) objects_[object.number] = object;
     if (broken_.ok()) {
@@ -240,7 +240,7 @@ void ReplicationLog::SetColumnFamiliesLocked(std::vector<ColumnFamilyInfo> famil
 void ReplicationLog::SetColumnFamilies(std::vector<ColumnFamilyInfo> families) {
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     if (!forward) SetColumnFamiliesLocked(std::move(families));
   }
@@ -254,7 +254,7 @@ void ReplicationLog::SetColumnFamilies(std::vector<ColumnFamilyInfo> families) {
 void ReplicationLog::KnowComparator(const std::string& name, uint32_t timestamp_size) {
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     if (!forward) {
       timestamp_sizes_[name] = timestamp_size;
@@ -276,7 +276,7 @@ std::vector<ColumnFamilyInfo> ReplicationLog::ColumnFamiliesLocked() const {
 }
 
 std::vector<ColumnFamilyInfo> ReplicationLog::column_families() const {
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   return ColumnFamiliesLocked();
 }
 
@@ -284,7 +284,7 @@ Position ReplicationLog::RemoveObject(uint64_t number) {
   Position unneeded{epoch_, 0, 0};
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     auto it = objects_.find(number);  // empty once it was succeeded
     if (it != objects_.end()) {
@@ -310,7 +310,7 @@ void ReplicationLog::BreakLocked(const LogFileId& id, const rocksdb::Status& why
 void ReplicationLog::Break(const LogFileId& id, const rocksdb::Status& why) {
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     if (!forward) BreakLocked(id, why);
   }
@@ -324,7 +324,7 @@ void ReplicationLog::Break(const LogFileId& id, const rocksdb::Status& why) {
 void ReplicationLog::BreakOrder(const rocksdb::Status& why) {
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     if (!forward && broken_.ok()) broken_ = why;
   }
@@ -339,7 +339,7 @@ void ReplicationLog::BreakCurrentManifest(const rocksdb::Status& why) {
   LogFileId id{FrameFile::kManifest, 0};
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     id.number = current_manifest_;
     if (!forward) BreakLocked(id, why);
@@ -355,7 +355,7 @@ void ReplicationLog::BreakNewestWal(const rocksdb::Status& why) {
   LogFileId id{FrameFile::kWal, 0};
   bool forward;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     forward = successor_ != nullptr;
     for (const auto& [known, file] : files_) {
       if (known.file == FrameFile::kWal) id = known;  // in ascending order
@@ -372,7 +372,7 @@ void ReplicationLog::BreakNewestWal(const rocksdb::Status& why) {
 void ReplicationLog::HandleBreak() {
   std::function<void()> handler;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     if (broken_.ok()) return;
     handler = std::exchange(break_handler_, nullptr);
   }
@@ -381,38 +381,39 @@ void ReplicationLog::HandleBreak() {
 
 void ReplicationLog::SetBreakHandler(std::function<void()> handler) {
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     break_handler_ = std::move(handler);
   }
   HandleBreak();
 }
 
 rocksdb::Status ReplicationLog::status() const {
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   return broken_;
 }
 
 bool ReplicationLog::CanSucceedLocked(uint64_t oldest_needed_wal) const {
-  return std::all_of(broken_files_.begin(), broken_files_.end(), [&](const LogFileId& id) {
-    mutex_.AssertReaderHeld();
-    return id.file == FrameFile::kWal ? id.number < oldest_needed_wal
-                                      : id.number != current_manifest_;
-  });
+  for (const LogFileId& id : broken_files_) {
+    const bool needed = id.file == FrameFile::kWal ? id.number >= oldest_needed_wal
+                                                   : id.number == current_manifest_;
+    if (needed) return false;
+  }
+  return true;
 }
 
 bool ReplicationLog::CanSucceed(uint64_t oldest_needed_wal) const {
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   return CanSucceedLocked(oldest_needed_wal);
 }
 
 std::shared_ptr<ReplicationLog> ReplicationLog::Succeed(uint64_t epoch,
                                                         uint64_t oldest_needed_wal) {
   auto next = std::make_shared<ReplicationLog>(epoch, memory_limit_);
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   if (broken_.ok() || successor_ != nullptr || !CanSucceedLocked(oldest_needed_wal)) return nullptr;
   for (const LogFileId& id : broken_files_) files_.erase(id);
   {
-    absl::MutexLock next_lock(&next->mutex_);
+    PlainLock next_lock(&next->mutex_);
     next->files_ = std::move(files_);
     next->objects_ = std::move(objects_);
     next->current_manifest_ = current_manifest_;
@@ -433,13 +434,13 @@ std::shared_ptr<ReplicationLog> ReplicationLog::Succeed(uint64_t epoch,
 std::shared_ptr<ReplicationLog> ReplicationLog::successor() const {
   std::shared_ptr<ReplicationLog> newest;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     newest = successor_;
   }
   while (newest != nullptr && newest->succeeded()) {
     std::shared_ptr<ReplicationLog> next;
     {
-      absl::MutexLock lock(&newest->mutex_);
+      PlainLock lock(&newest->mutex_);
       next = newest->successor_;
     }
     newest = std::move(next);
@@ -450,7 +451,7 @@ std::shared_ptr<ReplicationLog> ReplicationLog::successor() const {
 bool ReplicationLog::Read(uint64_t offset, SharedBytes* out) const {
   out->owner.reset();
   out->bytes = Slice();
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   if (offset == next_) return true;
   if (offset > next_ || chunks_.empty() || offset < chunks_.front()->base) return false;
   auto after =
@@ -466,7 +467,7 @@ bool ReplicationLog::Read(uint64_t offset, SharedBytes* out) const {
 
 ImageSnapshot ReplicationLog::Snapshot() const {
   ImageSnapshot snapshot;
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   snapshot.status = broken_;
   snapshot.offset = next_;
   snapshot.current_manifest = current_manifest_;
@@ -478,39 +479,34 @@ ImageSnapshot ReplicationLog::Snapshot() const {
   return snapshot;
 }
 
-void ReplicationLog::WaitForGrowth(uint64_t seen, absl::Duration timeout) {
-  absl::MutexLock lock(&wait_mutex_);
-  waiting_.store(true, std::memory_order_seq_cst);
-  const SteadyTime deadline = DeadlineIn(timeout);
-  while (!woken_ && end_.load(std::memory_order_seq_cst) == seen) {
-    if (grown_.WaitUntil(&wait_mutex_, deadline)) break;
-  }
-  woken_ = false;
-  waiting_.store(false, std::memory_order_relaxed);
+void ReplicationLog::SetWaker(std::shared_ptr<StreamWaker> waker) {
+  PlainLock lock(&waker_mutex_);
+  waker_ = std::move(waker);
 }
 
-void ReplicationLog::Pause(absl::Duration timeout) {
-  absl::MutexLock lock(&wait_mutex_);
-  const SteadyTime deadline = DeadlineIn(timeout);
-  while (!woken_) {
-    if (grown_.WaitUntil(&wait_mutex_, deadline)) break;
-  }
-  woken_ = false;
+bool ReplicationLog::AskForGrowth(uint64_t seen) {
+  asked_.store(true, std::memory_order_seq_cst);
+  if (end_.load(std::memory_order_seq_cst) == seen) return true;
+  AskForNothing();
+  return false;
 }
 
 void ReplicationLog::Wake() {
-  absl::MutexLock lock(&wait_mutex_);
-  woken_ = true;
-  grown_.Signal();
+  std::shared_ptr<StreamWaker> waker;
+  {
+    PlainLock lock(&waker_mutex_);
+    waker = waker_;
+  }
+  if (waker != nullptr) waker->Wake();
 }
 
 uint64_t ReplicationLog::memory_bytes() const {
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   return memory_bytes_;
 }
 
 uint64_t ReplicationLog::object_count() const {
-  absl::MutexLock lock(&mutex_);
+  PlainLock lock(&mutex_);
   return objects_.size();
 }
 

@@ -19,12 +19,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "lib/core/frame.h"
 #include "lib/core/messages.h"
 #include "lib/core/transport.h"
-#include "lib/host/steady_cond_var.h"
+#include "lib/host/plain_mutex.h"
 #include "rocksdb/file_system.h"
 
 namespace slipstream {
@@ -120,10 +118,12 @@ class ReplicationLog {
   // Sequence number of the first WAL record of this epoch; 0 before there is one.
   uint64_t first_sequence() const { return first_sequence_.load(std::memory_order_acquire); }
 
-  // Blocks until end() != seen, Wake(), or `timeout` has passed.
-  void WaitForGrowth(uint64_t seen, absl::Duration timeout);
-  // Blocks until Wake() or `timeout` has passed.
-  void Pause(absl::Duration timeout);
+  // Whom AskForGrowth and Wake are about.
+  void SetWaker(std::shared_ptr<StreamWaker> waker);
+  // Has the waker called once, when end() != seen. False if that is so already: then it is not.
+  bool AskForGrowth(uint64_t seen);
+  // Takes that back: each append that finds it asked for costs the writer a system call.
+  void AskForNothing() { asked_.store(false, std::memory_order_relaxed); }
   void Wake();
 
   uint64_t memory_bytes() const;
@@ -156,7 +156,7 @@ class ReplicationLog {
   std::atomic<uint64_t> appends_{0};
   std::atomic<uint64_t> first_sequence_{0};
 
-  mutable absl::Mutex mutex_;
+  mutable PlainMutex mutex_;
   std::deque<std::shared_ptr<Chunk>> chunks_ ABSL_GUARDED_BY(mutex_);
   uint64_t memory_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -177,11 +177,10 @@ class ReplicationLog {
   std::shared_ptr<ReplicationLog> successor_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> succeeded_{false};
 
-  // The waiting side, apart from mutex_ so that an append takes it only when somebody sleeps.
-  absl::Mutex wait_mutex_;
-  SteadyCondVar grown_;
-  std::atomic<bool> waiting_{false};
-  bool woken_ ABSL_GUARDED_BY(wait_mutex_) = false;
+  // Apart from mutex_, so that an append takes it only when it was asked to.
+  std::atomic<bool> asked_{false};
+  PlainMutex waker_mutex_;
+  std::shared_ptr<StreamWaker> waker_ ABSL_GUARDED_BY(waker_mutex_);
 };
 
 }  // namespace slipstream

@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "lib/core/stream_checks.h"
-#include "lib/host/steady_clock.h"
-#include "lib/host/thread_name.h"
 
 namespace slipstream {
 
@@ -19,23 +17,13 @@ SessionSet::SessionSet(std::shared_ptr<const SessionContext> context, std::strin
 
 SessionSet::~SessionSet() { Stop(Status::Aborted("the leader is closing")); }
 
-void SessionSet::Start() {
-  pump_ = std::thread([this] {
-    NameThisThread("ss-pump");
-    Pump();
-  });
-}
-
 void SessionSet::Stop(const Status& why) {
   std::vector<std::shared_ptr<StreamSession>> sessions;
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     stopped_ = true;
-    sessions = sessions_;
+    sessions.swap(sessions_);
   }
-  stopping_ = true;
-  context_->log->Wake();
-  if (pump_.joinable()) pump_.join();
   for (const auto& session : sessions) {
     session->Finish(why);
     session->EndTask(why);
@@ -76,7 +64,7 @@ std::shared_ptr<LeaderSession> SessionSet::Accept(const Hello& hello, const std:
     return nullptr;
   }
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     if (stopped_) {
       *status = Status::Aborted("the stream of this epoch has ended");
     } else {
@@ -88,39 +76,35 @@ std::shared_ptr<LeaderSession> SessionSet::Accept(const Hello& hello, const std:
     session->OnClosed();
     return nullptr;
   }
-  context_->log->Wake();
   return session;
 }
 
-void SessionSet::Pump() {
-  while (!stopping_) {
-    const uint64_t seen = context_->log->end();
-    const uint64_t now_us = SteadyMicros();
-    std::vector<std::shared_ptr<StreamSession>> sessions;
-    {
-      absl::MutexLock lock(&mutex_);
-      std::erase_if(sessions_, [](const auto& s) { return s->closed(); });
-      sessions = sessions_;
-    }
-    using Wait = StreamSession::Next::Wait;
-    uint64_t after_us = context_->heartbeat_us;
-    bool for_growth = false;
-    bool for_delay = false;
-    for (const auto& session : sessions) {
-      const StreamSession::Next next = session->Advance(now_us);
-      after_us = std::min(after_us, next.after_us);
-      for_growth |= next.wait == Wait::kGrowth;
-      for_delay |= next.wait == Wait::kDelay;
-    }
-    const absl::Duration timeout = absl::Microseconds(std::max<uint64_t>(after_us, 1));
-    // To be woken by growth costs the writing thread a system call for each write, so it is asked
-    // for only when the next write could be sent at once.
-    if (for_growth && !for_delay) {
-      context_->log->WaitForGrowth(seen, timeout);
-    } else {
-      context_->log->Pause(timeout);
-    }
+uint64_t SessionSet::Advance(uint64_t now_us) {
+  const uint64_t seen = context_->log->end();
+  using Wait = StreamSession::Next::Wait;
+  uint64_t after_us = context_->heartbeat_us;
+  bool for_growth = false;
+  bool for_delay = false;
+  {
+    PlainLock lock(&mutex_);
+    std::erase_if(sessions_, [](const auto& s) { return s->closed(); });
+    advancing_ = sessions_;
   }
+  for (const auto& session : advancing_) {
+    const StreamSession::Next next = session->Advance(now_us);
+    after_us = std::min(after_us, next.after_us);
+    for_growth |= next.wait == Wait::kGrowth;
+    for_delay |= next.wait == Wait::kDelay;
+  }
+  advancing_.clear();
+  // To be woken by growth costs the writing thread a system call for each write, so it is asked for
+  // only when the next write could be sent at once.
+  if (!for_growth || for_delay) {
+    context_->log->AskForNothing();
+  } else if (!context_->log->AskForGrowth(seen)) {
+    return 0;
+  }
+  return std::max<uint64_t>(after_us, 1);
 }
 
 }  // namespace slipstream

@@ -63,55 +63,23 @@ void StreamSession::Resume(const Hello& hello) {
 
 void StreamSession::Start() { stream_->SendWelcome(welcome_); }
 
-bool StreamSession::TakeTurn() {
-  absl::MutexLock lock(&mutex_);
-  if (closed_) return false;
-  if (busy_) {
-    awaited_ = true;
-    return false;
-  }
-  busy_ = true;
-  return true;
-}
-
 StreamSession::Next StreamSession::Advance(uint64_t now_us) {
   Next next{context_->heartbeat_us};
   // gRPC's own pings find it too, unless the wall clock was set back, which stops gRPC's timers.
-  if (const uint64_t heard_us = heard_us_;
-      now_us > heard_us && now_us - heard_us > context_->silence_us) {
-    stream_->Cancel();
-  }
+  if (now_us > heard_us_ && now_us - heard_us_ > context_->silence_us) stream_->Cancel();
   if (const uint64_t cancelled_us = cancelled_us_; cancelled_us != 0) {
     if (now_us > cancelled_us + kCancelPatienceUs) stream_->Cancel();
     next.after_us = std::min(next.after_us, kCancelPatienceUs);
   }
-  if (!TakeTurn()) {
+  if (busy_) {
     next.wait = Next::Wait::kSent;
-  } else if (!SendNext(now_us, &next)) {
-    absl::MutexLock lock(&mutex_);
-    busy_ = false;
+  } else {
+    busy_ = SendNext(now_us, &next);
   }
   return next;
 }
 
-void StreamSession::OnSent() {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (closed_) return;
-    if (!awaited_ && phase_ == Phase::kReplicate) {
-      busy_ = false;
-      return;
-    }
-  }
-  Next next{context_->heartbeat_us};
-  if (SendNext(SteadyMicros(), &next)) return;
-  {
-    absl::MutexLock lock(&mutex_);
-    busy_ = false;
-    awaited_ = false;
-  }
-  context_->log->Wake();
-}
+void StreamSession::OnSent() { busy_ = false; }
 
 bool StreamSession::SendNext(uint64_t now_us, Next* next) {
   switch (phase_) {
@@ -268,8 +236,7 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
   held_.clear();
   last_send_us_ = now_us;
   pacer_.OnSend(now_us);
-  // The end of a chunk is not the end of the log. Asked now: once the message is handed over, the
-  // sending side is another thread's.
+  // The end of a chunk is not the end of the log.
   const uint64_t pause_us = pacer_.Delay(now_us);
   if (pause_us > 0 || cursor_ != context_->log->end()) {
     *next = {std::min(next->after_us, pause_us), Next::Wait::kDelay};
@@ -295,26 +262,23 @@ void StreamSession::OnAck(const Ack& ack) {
 
 void StreamSession::Finish(const Status& status) {
   {
-    absl::MutexLock lock(&mutex_);
+    PlainLock lock(&mutex_);
     if (finished_.ok()) finished_ = status;
   }
   stream_->Finish(status);
 }
 
 void StreamSession::OnClosed() {
+  closed_ = true;
   Status finished;
   {
-    absl::MutexLock lock(&mutex_);
-    closed_ = true;
+    PlainLock lock(&mutex_);
     finished = finished_;
   }
   task_.End(finished);
   context_->followers->Disconnect(follower_id_, stream_number_);
 }
 
-bool StreamSession::closed() const {
-  absl::MutexLock lock(&mutex_);
-  return closed_;
-}
+bool StreamSession::closed() const { return closed_; }
 
 }  // namespace slipstream

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/core/image_plan.h"
 #include "lib/core/send_pacer.h"
 #include "lib/core/transport.h"
+#include "lib/host/plain_mutex.h"
 #include "lib/leader/follower_table.h"
 #include "lib/leader/position_source.h"
 #include "lib/leader/replication_log.h"
@@ -43,9 +43,8 @@ struct SessionContext {
 // What a follower is told that wants an image while there is none: `why` is the log's break.
 rocksdb::Status ReplicationStopped(const rocksdb::Status& why);
 
-// Threads: Advance from the leader's pump; the others from the transport. At most one of them at a
-// time owns the sending side: whoever set busy_.
-class StreamSession : public LeaderSession, public std::enable_shared_from_this<StreamSession> {
+// Threads: the transport's one; Finish and closed any.
+class StreamSession : public LeaderSession {
  public:
   // Registers the follower with its pin: what is removed from here on is kept for it.
   StreamSession(std::shared_ptr<const SessionContext> context, std::shared_ptr<LeaderStream> stream,
@@ -55,12 +54,12 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   // this it gets an image from scratch. Before Start.
   void Resume(const Hello& hello);
 
-  // What the pump waits for before it looks again, at the latest after `after_us`.
+  // What has to happen before Advance is of use again, at the latest after `after_us`.
   struct Next {
     enum class Wait {
       kGrowth,  // everything is sent: for more of the replication log
       kDelay,   // until the next message may be sent
-      kSent,    // a message is on its way: OnSent goes on from there, then wakes the pump
+      kSent,    // a message is on its way: for OnSent
     };
     uint64_t after_us;
     Wait wait = Wait::kGrowth;
@@ -83,10 +82,7 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
  private:
   enum class Phase { kImageStart, kImageFiles, kImageObjects, kReplicate };
 
-  // Takes the sending side; false if another has it, who will then look again.
-  bool TakeTurn();
-  // Hands one message to the stream, and with it the sending side to OnSent. False if there is
-  // none, or not yet.
+  // Hands one message to the stream. False if there is none, or not yet.
   bool SendNext(uint64_t now_us, Next* next);
   bool SendImageStart();
   bool SendImageFiles();
@@ -100,7 +96,6 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   const uint64_t stream_number_;
   const Welcome welcome_;
 
-  // Owned by the sending side.
   Phase phase_ = Phase::kImageStart;
   SendPacer pacer_;
   uint64_t cursor_ = 0;            // in the replication log
@@ -114,15 +109,13 @@ class StreamSession : public LeaderSession, public std::enable_shared_from_this<
   uint64_t image_done_ = 0;  // bytes of log files
   uint64_t last_send_us_ = 0;
 
-  Ack last_ack_;  // owned by the receiving side
-  std::atomic<uint64_t> heard_us_;
+  Ack last_ack_;
+  uint64_t heard_us_;
+  bool busy_ = true;  // a message is under way; until the welcome is sent
+  std::atomic<bool> closed_{false};
   std::atomic<uint64_t> cancelled_us_{0};  // when its task was; 0 = it was not
 
-  mutable absl::Mutex mutex_;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = true;  // until the welcome is sent
-  // The pump found this stream busy and relies on OnSent.
-  bool awaited_ ABSL_GUARDED_BY(mutex_) = false;
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  PlainMutex mutex_;
   rocksdb::Status finished_ ABSL_GUARDED_BY(mutex_);  // what the follower was told first
 
   StreamTask task_;  // the last one: its hook uses the others

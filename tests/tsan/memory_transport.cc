@@ -1,7 +1,8 @@
 // The replication service without gRPC, which the thread sanitizer cannot see into: leaders and
 // followers of one process meet here instead of in lib/wire, and find the same threads and the same
 // order of calls.
-#include <atomic>
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -22,9 +23,33 @@ namespace {
 
 using rocksdb::Status;
 
+// What the server's thread sleeps on.
+class MemoryWaker : public StreamWaker {
+ public:
+  void Wake() override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    woken_ = true;
+    changed_.notify_all();
+  }
+  void Wait(uint64_t after_us) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto after = std::chrono::microseconds(std::min<uint64_t>(after_us, 1'000'000));
+    changed_.wait_for(lock, after, [this] { return woken_; });
+    woken_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool woken_ = false;
+};
+
 // One stream, seen from both ends.
 class MemoryStream : public LeaderStream {
  public:
+  // `server` may be null, of a stream that nobody serves.
+  explicit MemoryStream(std::shared_ptr<MemoryWaker> server) : server_(std::move(server)) {}
+
   // ---- The leader's end.
   void SendWelcome(const Welcome& welcome) override {
     FollowerInput input{};
@@ -64,20 +89,21 @@ class MemoryStream : public LeaderStream {
 
   void Cancel() override { End(Status::TimedOut("cancelled")); }
 
-  // Blocks until the follower has taken what was sent. False at the end.
-  bool AwaitSent() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return ended_ || (sending_ && to_follower_.empty()); });
-    sending_ = false;
-    return !ended_;
+  // Whether the follower has taken what was sent since the last call.
+  bool TakeSent() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return !ended_ && to_follower_.empty() && std::exchange(sending_, false);
   }
-  bool AwaitAck(Ack* ack) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return ended_ || !acks_.empty(); });
-    if (ended_) return false;
+  bool TakeAck(Ack* ack) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (ended_ || acks_.empty()) return false;
     *ack = acks_.front();
     acks_.pop_front();
     return true;
+  }
+  bool ended() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return ended_;
   }
 
   // ---- The follower's end.
@@ -87,13 +113,13 @@ class MemoryStream : public LeaderStream {
     if (to_follower_.empty()) return false;
     *input = std::move(to_follower_.front());
     to_follower_.pop_front();
-    changed_.notify_all();
+    WakeServer();
     return true;
   }
   bool WriteAck(const Ack& ack) {
     std::lock_guard<std::mutex> lock(mutex_);
     acks_.push_back(ack);
-    changed_.notify_all();
+    WakeServer();
     return !ended_;
   }
   void End(const Status& status) {
@@ -102,6 +128,7 @@ class MemoryStream : public LeaderStream {
     ended_ = true;
     status_ = status;
     changed_.notify_all();
+    WakeServer();
   }
   Status status() const {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -116,7 +143,11 @@ class MemoryStream : public LeaderStream {
     sending_ = true;
     changed_.notify_all();
   }
+  void WakeServer() {
+    if (server_ != nullptr) server_->Wake();
+  }
 
+  const std::shared_ptr<MemoryWaker> server_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<FollowerInput> to_follower_;
@@ -128,17 +159,28 @@ class MemoryStream : public LeaderStream {
 
 class MemoryServer : public ReplicationServer, public StreamRouter {
  public:
-  explicit MemoryServer(int port) : port_(port) {}
-  ~MemoryServer() override { Stop(); }
+  explicit MemoryServer(int port) : port_(port), thread_([this] { Run(); }) {}
+  ~MemoryServer() override {
+    Stop();
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      ending_ = true;
+    }
+    waker_->Wake();
+    thread_.join();
+  }
 
   int port() const override { return port_; }
   StreamRouter* router() override { return this; }
+  std::shared_ptr<StreamWaker> waker() override { return waker_; }
+  std::shared_ptr<MemoryWaker> memory_waker() const { return waker_; }
 
   void Stop() override {
     std::unique_lock<std::mutex> lock(mutex_);
     stopped_ = true;
+    for (const Served& served : arrived_) End(*served.stream);
     for (const auto& weak : streams_) {
-      if (auto stream = weak.lock()) stream->Finish(Status::Aborted("the server is stopping"));
+      if (auto stream = weak.lock()) End(*stream);
     }
     idle_.wait(lock, [this] { return serving_ == 0; });
   }
@@ -147,75 +189,112 @@ class MemoryServer : public ReplicationServer, public StreamRouter {
   void Unexpect(const std::string&) override {}
   Status Add(const std::string& database, std::shared_ptr<LeaderEndpoint> endpoint) override {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (endpoints_.emplace(database, std::move(endpoint)).second) return Status::OK();
-    return Status::Busy(database);
+    if (!endpoints_.emplace(database, std::move(endpoint)).second) return Status::Busy(database);
+    waker_->Wake();
+    return Status::OK();
   }
   void Remove(const std::string& database) override {
     std::unique_lock<std::mutex> lock(mutex_);
     endpoints_.erase(database);
-    idle_.wait(lock, [this] { return accepting_ == 0; });
+    idle_.wait(lock, [this] { return !calling_; });
   }
 
-  // Serves one stream to its end, as gRPC's threads do: one takes acknowledgements, another hears
-  // of what was sent.
-  void Serve(const Hello& hello, const std::shared_ptr<MemoryStream>& stream) {
-    Status s = CheckHelloSizes(hello);
-    std::shared_ptr<LeaderSession> session;
-    if (s.ok()) session = Accept(hello, stream, &s);
-    if (session == nullptr) {
-      stream->Finish(s);
-    } else {
-      session->Start();
-      std::thread sender([&] {
-        while (stream->AwaitSent()) session->OnSent();
-      });
-      for (Ack ack; stream->AwaitAck(&ack);) session->OnAck(ack);
-      sender.join();
-      session->OnClosed();
-    }
-    std::lock_guard<std::mutex> lock(mutex_);
-    --serving_;
-    idle_.notify_all();
-  }
-  // Before Serve; false if the server is stopping.
-  bool Enter(const std::shared_ptr<MemoryStream>& stream) {
+  // A follower opens a stream; false if the server is stopping.
+  bool Enter(const Hello& hello, const std::shared_ptr<MemoryStream>& stream) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (stopped_) return false;
     streams_.push_back(stream);
+    arrived_.push_back({hello, stream, nullptr});
     ++serving_;
+    waker_->Wake();
     return true;
   }
 
  private:
-  std::shared_ptr<LeaderSession> Accept(const Hello& hello, std::shared_ptr<MemoryStream> stream,
-                                        Status* status) {
-    std::shared_ptr<LeaderEndpoint> endpoint;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      auto it = endpoints_.find(hello.database);
-      if (it == endpoints_.end()) {
-        *status = Status::NotFound(hello.database);
-        return nullptr;
+  struct Served {
+    Hello hello;
+    std::shared_ptr<MemoryStream> stream;
+    std::shared_ptr<LeaderSession> session;
+  };
+
+  static void End(MemoryStream& stream) {
+    stream.Finish(Status::Aborted("the server is stopping"));
+  }
+
+  // One thread serves all streams, as in lib/wire.
+  void Run() {
+    std::vector<Served> served;
+    for (uint64_t after_us = 0;;) {
+      waker_->Wait(after_us);
+      std::vector<Served> arrived;
+      std::map<std::string, std::shared_ptr<LeaderEndpoint>> endpoints;
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (ending_) return;
+        arrived.swap(arrived_);
+        endpoints = endpoints_;
+        calling_ = true;
       }
-      endpoint = it->second;
-      ++accepting_;
+      for (Served& s : arrived) {
+        if (Accept(&s, endpoints)) served.push_back(std::move(s));
+      }
+      Receive(&served);
+      after_us = UINT64_MAX;
+      const auto now = std::chrono::steady_clock::now().time_since_epoch();
+      const auto now_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+      for (const auto& [database, endpoint] : endpoints) {
+        after_us = std::min(after_us, endpoint->Advance(static_cast<uint64_t>(now_us)));
+      }
+      endpoints.clear();
+      std::lock_guard<std::mutex> lock(mutex_);
+      calling_ = false;
+      idle_.notify_all();
     }
-    auto session = endpoint->Accept(hello, "memory", std::move(stream), status);
-    endpoint.reset();
+  }
+
+  bool Accept(Served* s, const std::map<std::string, std::shared_ptr<LeaderEndpoint>>& endpoints) {
+    Status status = CheckHelloSizes(s->hello);
+    auto it = endpoints.find(s->hello.database);
+    if (status.ok() && it == endpoints.end()) status = Status::NotFound(s->hello.database);
+    if (status.ok()) s->session = it->second->Accept(s->hello, "memory", s->stream, &status);
+    if (s->session != nullptr) {
+      s->session->Start();
+      return true;
+    }
+    s->stream->Finish(status);
+    Gone();
+    return false;
+  }
+
+  void Receive(std::vector<Served>* served) {
+    std::erase_if(*served, [this](const Served& s) {
+      if (s.stream->TakeSent()) s.session->OnSent();
+      for (Ack ack; s.stream->TakeAck(&ack);) s.session->OnAck(ack);
+      if (!s.stream->ended()) return false;
+      s.session->OnClosed();
+      Gone();
+      return true;
+    });
+  }
+
+  void Gone() {
     std::lock_guard<std::mutex> lock(mutex_);
-    --accepting_;
+    --serving_;
     idle_.notify_all();
-    return session;
   }
 
   const int port_;
+  const std::shared_ptr<MemoryWaker> waker_ = std::make_shared<MemoryWaker>();
   std::mutex mutex_;
   std::condition_variable idle_;
   bool stopped_ = false;
-  int accepting_ = 0;
+  bool ending_ = false;
+  bool calling_ = false;  // the thread is in an endpoint, or may go there
   int serving_ = 0;
   std::map<std::string, std::shared_ptr<LeaderEndpoint>> endpoints_;
+  std::vector<Served> arrived_;
   std::vector<std::weak_ptr<MemoryStream>> streams_;
+  std::thread thread_;  // the last: uses the others
 };
 
 // The ports of this process.
@@ -233,8 +312,7 @@ int PortOf(const std::string& address) { return std::stoi(address.substr(address
 
 class MemoryFollowerStream : public FollowerStream {
  public:
-  MemoryFollowerStream(const std::string& address, const Hello& hello)
-      : stream_(std::make_shared<MemoryStream>()) {
+  MemoryFollowerStream(const std::string& address, const Hello& hello) {
     std::shared_ptr<MemoryServer> server;
     {
       Ports& ports = Ports::All();
@@ -243,20 +321,12 @@ class MemoryFollowerStream : public FollowerStream {
         server = it->second.lock();
       }
     }
-    if (server == nullptr || !server->Enter(stream_)) {
+    stream_ = std::make_shared<MemoryStream>(server == nullptr ? nullptr : server->memory_waker());
+    if (server == nullptr || !server->Enter(hello, stream_)) {
       stream_->End(Status::IOError(address + ": nobody listens"));
-      return;
     }
-    thread_ = std::thread([server, hello, stream = stream_]() mutable {
-      MemoryServer* borrowed = server.get();
-      server.reset();  // Stop waits for this thread
-      borrowed->Serve(hello, stream);
-    });
   }
-  ~MemoryFollowerStream() override {
-    Cancel();
-    if (thread_.joinable()) thread_.join();
-  }
+  ~MemoryFollowerStream() override { Cancel(); }
 
   bool Read(FollowerInput* input) override { return stream_->Read(input); }
   bool WriteAck(const Ack& ack) override { return stream_->WriteAck(ack); }
@@ -264,8 +334,7 @@ class MemoryFollowerStream : public FollowerStream {
   Status Finish() override { return stream_->status(); }
 
  private:
-  const std::shared_ptr<MemoryStream> stream_;
-  std::thread thread_;
+  std::shared_ptr<MemoryStream> stream_;
 };
 
 class MemoryTransport : public FollowerTransport {

@@ -2,8 +2,11 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <condition_variable>
 #include <functional>
 #include <latch>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -474,123 +477,6 @@ TEST_CASE("replication_log: the first sequence number is that of the first WAL r
   REQUIRE(log.first_sequence() == 0);
   log.Append(kWal, 0, record);
   REQUIRE(log.first_sequence() == 4711);
-}
-
-TEST_CASE("replication_log: a wait ends when the log grows", "[unit]") {
-  ReplicationLog log(1, 16 << 20);
-  log.AddFile({kWal, 0, nullptr});
-  // Growth that was there before the wait.
-  log.Append(kWal, 0, "a");
-  log.WaitForGrowth(0, absl::InfiniteDuration());
-  // Growth during it. Whichever thread comes first, the wait must end.
-  for (uint64_t i = 1; i < 200; ++i) {
-    const uint64_t seen = log.end();
-    std::latch start(2);
-    std::thread writer([&] {
-      start.arrive_and_wait();
-      log.Append(kWal, i, "b");
-    });
-    start.arrive_and_wait();
-    while (log.end() == seen) log.WaitForGrowth(seen, absl::InfiniteDuration());
-    writer.join();
-  }
-}
-
-TEST_CASE("replication_log: a wake ends the next wait, once", "[unit]") {
-  ReplicationLog log(1, 16 << 20);
-  log.Wake();
-  log.WaitForGrowth(0, absl::InfiniteDuration());
-  log.Wake();
-  log.Pause(absl::InfiniteDuration());
-  // It is used up: these end by their timeout.
-  log.WaitForGrowth(0, absl::ZeroDuration());
-  log.Pause(absl::ZeroDuration());
-
-  for (int i = 0; i < 100; ++i) {
-    std::latch start(2);
-    std::thread waker([&] {
-      start.arrive_and_wait();
-      log.Wake();
-    });
-    start.arrive_and_wait();
-    if (i % 2 == 0) {
-      log.Pause(absl::InfiniteDuration());
-    } else {
-      log.WaitForGrowth(0, absl::InfiniteDuration());
-    }
-    waker.join();
-  }
-}
-
-TEST_CASE("replication_log: every other change wakes a wait too", "[unit]") {
-  ReplicationLog log(1, 16 << 20);
-  log.AddFile({kWal, 0, nullptr});
-  log.AddObject({FrameFile::kTable, 9, 1, 10});
-  const std::vector<std::function<void()>> changes = {
-      [&] { log.SetCurrent(3); },
-      [&] {
-        log.AddObject({FrameFile::kTable, 10, 1, 10});
-      },
-      [&] { log.RemoveObject(9); }, [&] { log.RemoveFile(kWal); }};
-  for (const auto& change : changes) {
-    const uint64_t seen = log.end();
-    std::thread waiter([&] {
-      while (log.end() == seen) log.WaitForGrowth(seen, absl::InfiniteDuration());
-    });
-    change();
-    waiter.join();
-  }
-}
-
-TEST_CASE("replication_log: a reader sees every byte behind concurrent writers", "[unit]") {
-  ReplicationLog log(1, 64 << 20);
-  constexpr uint64_t kFiles = 3;
-  constexpr uint64_t kBytesPerFile = 4 << 20;
-  for (uint64_t n = 1; n <= kFiles; ++n) log.AddFile({{FrameFile::kWal, n}, 0, nullptr});
-  std::vector<std::thread> writers;
-  for (uint64_t n = 1; n <= kFiles; ++n) {
-    writers.emplace_back([&log, n] {
-      uint64_t offset = 0;
-      for (uint64_t i = n; offset < kBytesPerFile; ++i) {
-        // Mostly small, sometimes more than a frame.
-        const size_t n_bytes = i % 97 == 0 ? 300000 : 1 + i * 37 % 3000;
-        log.Append({FrameFile::kWal, n}, offset, BytesAt(offset, n_bytes));
-        offset += n_bytes;
-      }
-      log.RemoveFile({FrameFile::kWal, n});
-    });
-  }
-  std::vector<uint64_t> sizes(kFiles + 1, 0);
-  uint64_t cursor = 0;
-  bool good = true;
-  for (uint64_t open = kFiles; open > 0 && good;) {
-    SharedBytes bytes;
-    good = log.Read(cursor, &bytes);
-    if (good && bytes.bytes.empty()) {
-      log.WaitForGrowth(cursor, absl::InfiniteDuration());
-      continue;
-    }
-    cursor += bytes.bytes.size();
-    while (good && !bytes.bytes.empty()) {
-      Frame frame;
-      good = DecodeFrame(&bytes.bytes, &frame).ok();
-      if (!good) break;
-      if (frame.type == FrameType::kLogRemoved) {
-        --open;
-        continue;
-      }
-      uint64_t& size = sizes[frame.number];
-      good = frame.argument == size;
-      for (size_t i = 0; i < frame.payload.size() && good; ++i) {
-        good = frame.payload[i] == ByteAt(size + i);
-      }
-      size += frame.payload.size();
-    }
-  }
-  for (std::thread& writer : writers) writer.join();
-  REQUIRE(good);
-  REQUIRE(cursor == log.end());
-  for (uint64_t n = 1; n <= kFiles; ++n) REQUIRE(sizes[n] >= kBytesPerFile);
 }
 
 }  // namespace
