@@ -48,6 +48,8 @@ class StreamCore {
     };
     context->gone = [this] { --calls_; };
     call_context_ = std::move(context);
+    // Here, and not in the thread: the server may be gone again before that runs.
+    WaitForCall();
     thread_ = std::thread([this] {
       NameThisThread("ss-stream");
       Run();
@@ -75,7 +77,6 @@ class StreamCore {
   }
 
   void Run() {
-    WaitForCall();
     for (uint64_t after_us = 0; loop_->Wait(after_us);) {
       const uint64_t now_us = SteadyMicros();
       after_us = std::min(router_->Advance(now_us), CheckHellos(now_us));
@@ -101,7 +102,7 @@ class StreamCore {
   bool ended_ = false;
   std::thread thread_;
 
-  // Of the thread.
+  // Of the thread, once it was started.
   int calls_ = 0;  // waited for, or not gone yet
   std::vector<std::weak_ptr<LeaderCall>> without_hello_;
 };
