@@ -1,9 +1,10 @@
 // The seam between the replication protocol and what carries it. lib/wire implements it over gRPC;
 // nothing above it knows that.
 //
-//   leader side     StreamRouter -> LeaderSession  <-> LeaderStream    callbacks, never blocking,
-//   in one thread of the transport follower side   FollowerTransport -> FollowerStream one blocking
-//   reader, one writer
+//   leader side     StreamRouter -> LeaderSession <-> LeaderStream
+//                   callbacks of one thread of the transport
+//   follower side   FollowerTransport -> FollowerStream
+//                   one blocking reader, one writer
 #pragma once
 
 #include <cstdint>
