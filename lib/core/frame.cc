@@ -38,6 +38,11 @@ void AppendFrame(const Frame& frame, std::string* out) {
   EncodeFrame(frame, out->data() + before);
 }
 
+FrameHead PeekFrame(Slice input) {
+  return {static_cast<FrameType>(input[8]), static_cast<FrameFile>(input[9]),
+          kFrameHeaderSize + DecodeFixed32(input.data() + 4)};
+}
+
 Status DecodeFrame(Slice* input, Frame* frame) {
   if (input->size() < kFrameHeaderSize) {
     return Bad("remaining length", input->size(),

@@ -57,6 +57,15 @@ struct Frame {
 void EncodeFrame(const Frame& frame, char* out);
 void AppendFrame(const Frame& frame, std::string* out);
 
+// What the first frame says of itself; nothing is checked.
+// REQUIRES: input.size() >= kFrameHeaderSize.
+struct FrameHead {
+  FrameType type;
+  FrameFile file;
+  size_t encoded_size;
+};
+FrameHead PeekFrame(rocksdb::Slice input);
+
 // Takes the first frame off `*input`.
 // Returns Corruption, naming what was found and expected, if `*input` does not begin with a whole
 // and intact frame; `*input` is then unchanged.

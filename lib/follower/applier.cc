@@ -17,6 +17,9 @@ using rocksdb::Status;
 
 // Records are gathered into one write up to this size; a write costs about as much as ten keys.
 constexpr size_t kGatherBytes = 64 << 10;
+// What the receiver applies by itself. More comes in one message only when the follower is behind:
+// then one thread reads while the other one applies.
+constexpr size_t kDirectBytes = 64 << 10;
 // After a generation could not be built in the background.
 constexpr uint64_t kRetryBuildUs = 1000000;
 // The task says that the applier is idle once nothing came for so long: a change of its status for
@@ -24,6 +27,16 @@ constexpr uint64_t kRetryBuildUs = 1000000;
 constexpr absl::Duration kIdleAfter = absl::Milliseconds(100);
 
 using ColumnFamilies = std::vector<std::pair<std::string, uint32_t>>;
+
+// Without a look at the checksums. Whatever else there is may change more than the memtables.
+bool HoldsOnlyWalAppends(Slice frames) {
+  while (frames.size() >= kFrameHeaderSize) {
+    const FrameHead head = PeekFrame(frames);
+    if (head.type != FrameType::kLogAppend || head.file != FrameFile::kWal) return false;
+    frames.remove_prefix(std::min(frames.size(), head.encoded_size));
+  }
+  return true;
+}
 
 std::vector<ColumnFamilyChange> ChangesBetween(const ColumnFamilies& before,
                                                const ColumnFamilies& after) {
@@ -54,6 +67,7 @@ Applier::Applier(ApplierOptions options, GenerationSource source, ReceiveQueue* 
       progress_(progress),
       on_error_(std::move(on_error)),
       builder_(std::move(source), [queue] { queue->Wake(); }) {
+  queue_->SetDirect([this](ReceiveQueue::Item* item) { return HandleDirectly(item); });
   thread_ = std::thread([this] {
     NameThisThread("ss-applier");
     Run();
@@ -70,11 +84,13 @@ void Applier::Stop() {
 
 bool Applier::TakeItems(std::deque<ReceiveQueue::Item>* items) {
   if (task_ == nullptr) return queue_->Take(items, IdleTimeout());
+  const uint64_t direct = direct_;
   if (!queue_->Take(items, idle_ ? IdleTimeout() : std::min(IdleTimeout(), kIdleAfter))) {
     return false;
   }
-  if (!failed_ && idle_ != items->empty()) {
-    idle_ = items->empty();
+  const bool idle = items->empty() && direct == direct_;
+  if (!failed_ && idle_ != idle) {
+    idle_ = idle;
     task_->SetStatus(idle_ ? "idle" : "applying");
   }
   return true;
@@ -130,6 +146,25 @@ void Applier::Handle(ReceiveQueue::Item* item) {
   if (failed_) return;  // what is left of a stream that is being given up
   Status s = HandleInput(&std::get<FollowerInput>(*item));
   if (!s.ok()) Fail(s);
+}
+
+bool Applier::HandleDirectly(ReceiveQueue::Item* item) {
+  const FollowerInput* input = std::get_if<FollowerInput>(item);
+  if (input == nullptr || input->type != FollowerInput::Type::kFrames || input->header.image ||
+      input->payload.size() > kDirectBytes || !HoldsOnlyWalAppends(input->payload)) {
+    return false;
+  }
+  // The first message after a pause is the applier's, whose task says what it does.
+  if (stopping_ || failed_ || image_ == nullptr || (task_ != nullptr && idle_)) return false;
+  ++direct_;
+  Status s = ApplyFrames(*input);
+  if (s.ok()) s = Commit(image_->offset());
+  if (!s.ok()) {
+    Fail(s);
+  } else if (IsBuildDue()) {
+    queue_->Wake();
+  }
+  return true;
 }
 
 void Applier::HandleStreamStart(const StreamStart& start) {
@@ -350,12 +385,11 @@ void Applier::CountImage() {
   counters_.prepared_transactions = image_->prepared().all().size();
 }
 
-void Applier::MaybeStartBuild() {
-  if (builder_.busy()) return;
-  const uint64_t now_us = SteadyMicros();
-  if (now_us < retry_build_at_us_) return;
+bool Applier::IsBuildDue() const {
   // Until the manifest has moved a new generation would be no smaller.
-  if (manifest_moved_us_ == 0) return;
+  if (manifest_moved_us_ == 0 || builder_.busy()) return false;
+  const uint64_t now_us = SteadyMicros();
+  if (now_us < retry_build_at_us_) return false;
   RebuildInputs in;
   in.generation_wal_bytes = generation_wal_bytes_ + wal_bytes_since_publish_;
   in.live_wal_bytes = image_->NeededWalBytes();
@@ -364,7 +398,11 @@ void Applier::MaybeStartBuild() {
   in.last_build_us_ago = now_us - cut_us_;
   in.build_cpu_us = build_cpu_us_;
   in.build_wal_bytes = generation_wal_bytes_;
-  if (!ShouldRebuild(options_.budget, in)) return;
+  return ShouldRebuild(options_.budget, in);
+}
+
+void Applier::MaybeStartBuild() {
+  if (!IsBuildDue()) return;
   ImageCut cut = image_->Cut();
   if (cut.position.sequence + 1 != gatherer_.expected()) {
     // The manifest knows of sequence numbers that no WAL record consumed.
@@ -375,7 +413,7 @@ void Applier::MaybeStartBuild() {
   }
   wal_bytes_since_cut_ = 0;
   manifest_moved_since_cut_us_ = 0;
-  cut_us_ = now_us;
+  cut_us_ = SteadyMicros();
   builder_.Start(std::move(cut));
 }
 

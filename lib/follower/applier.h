@@ -38,7 +38,8 @@ struct ApplierOptions {
 };
 
 // Starts the thread "ss-applier", which is woken by the queue and by the builder, and blocks on
-// RocksDB writes and on generations that have to be built before it may go on.
+// RocksDB writes and on generations that have to be built before it may go on. While it waits for
+// the queue, the receiver applies small messages by itself: one of the two at a time.
 class Applier {
  public:
   // on_error: the stream cannot be used any more and a new one is needed; called on the applier's
@@ -61,6 +62,8 @@ class Applier {
   // Waits for items; what it waits for is its task's status. False after Stop.
   bool TakeItems(std::deque<ReceiveQueue::Item>* items);
   void Handle(ReceiveQueue::Item* item);
+  // For the queue: applies it in the receiver's thread if it holds nothing but a few WAL records.
+  bool HandleDirectly(ReceiveQueue::Item* item);
   void HandleStreamStart(const StreamStart& start);
   rocksdb::Status HandleInput(FollowerInput* input);
   rocksdb::Status BeginImage(const ImageBegin& begin);
@@ -75,6 +78,7 @@ class Applier {
   // `offset`.
   rocksdb::Status Commit(uint64_t offset);
   void CountImage();
+  bool IsBuildDue() const;
   void MaybeStartBuild();
   // Publishes a finished build, if there is one.
   rocksdb::Status MaybePublish();
@@ -95,7 +99,8 @@ class Applier {
   GenerationBuilder builder_;
   std::atomic<bool> stopping_{false};
 
-  // Owned by the applier's thread.
+  // Owned by the applier's thread, and by the receiver's while that applies.
+  uint64_t direct_ = 0;            // messages that the receiver applied
   observe::Task* task_ = nullptr;  // null without a registry
   bool idle_ = true;               // as the task says
   Welcome welcome_;

@@ -241,14 +241,15 @@ Status Receiver::Receive() {
                             input.header.leader.sequence};
     const bool confirm = input.header.confirm;
     NoteImage(input);
+    // Before it can have been applied: the leader hears of it in this order.
+    if (frames && confirm) progress_->ConfirmUpTo(received);
+    if (frames) progress_->Received(received);
     if (!Push(std::move(input))) {
       stream->Cancel();  // the leader would go on sending
       break;
     }
     // A Push that waited for room is no silence of the stream.
     last_read_us_ = SteadyMicros();
-    if (frames && confirm) progress_->ConfirmUpTo(received);
-    if (frames) progress_->Received(received);
     input = FollowerInput();
   }
   {
