@@ -39,7 +39,7 @@ struct DatabaseSettings {
   Shape shape;
   // The WAL stays after flushes, for logical replication.
   bool keep_wal = false;
-  uint64_t max_batch_delay_us = 200;  // LeaderOptions
+  uint64_t max_batch_delay_us = LeaderOptions().max_batch_delay_us;
   uint64_t replication_log_bytes = 64ull << 20;
   uint64_t stream_timeout_ms = 5000;  // FollowerOptions
   uint64_t rebuild_interval_ms = 5000;

@@ -44,8 +44,8 @@ struct LeaderOptions {
   // Under steady load, writes are sent to followers at most this long after the previous message,
   // in microseconds, so that many of them share one message. After a pause the first write is sent
   // at once. 0 = never wait: lower lag, more CPU on both sides.
-  // Default: 200. Range: 0 to 100000. Source: design measurements, bench/README.md.
-  uint64_t max_batch_delay_us = 200;
+  // Default: 300. Range: 0 to 100000. Source: design measurements, bench/README.md.
+  uint64_t max_batch_delay_us = 300;
 
   // An idle stream carries a heartbeat this often, in milliseconds.
   // Default: 250. Range: 10 to 10000.

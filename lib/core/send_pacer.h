@@ -8,7 +8,8 @@
 namespace slipstream {
 
 // A bucket of tokens: each message takes one, and one comes back every kRefill delays. While there
-// are tokens a message goes at once; without, it waits until `delay_us` after the one before.
+// are tokens a message goes at once; without, it waits until `delay_us` after the one before. Under
+// load tokens hardly come back: to send at once the sender is woken by the thread that writes.
 class SendPacer {
  public:
   explicit SendPacer(uint64_t delay_us) : delay_us_(delay_us) {}
@@ -28,7 +29,7 @@ class SendPacer {
 
  private:
   static constexpr double kBurst = 8;
-  static constexpr double kRefill = 4;
+  static constexpr double kRefill = 32;
 
   double Tokens(uint64_t now_us) const {
     const uint64_t passed = now_us > last_send_us_ ? now_us - last_send_us_ : 0;

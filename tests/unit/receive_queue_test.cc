@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <deque>
 #include <latch>
 #include <string>
@@ -110,6 +111,97 @@ TEST_CASE("receive_queue: a push ends a take", "[unit]") {
     REQUIRE(queue.Take(&items, absl::InfiniteDuration()));
     REQUIRE(items.size() == 1);
     receiver.join();
+  }
+}
+
+// A consumer that counts what it takes, beside what its receiver deals with directly.
+struct Dealt {
+  std::atomic<uint64_t> direct{0};
+  std::atomic<uint64_t> taken{0};
+  std::atomic<bool> in_turn{true};
+  uint64_t next = 0;            // of both; whoever deals has the turn
+  std::atomic<int> dealing{0};  // never above one
+
+  void Deal(const ReceiveQueue::Item& item) {
+    if (dealing.fetch_add(1) != 0) in_turn = false;
+    if (std::get<FollowerInput>(item).header.offset != next++) in_turn = false;
+    dealing.fetch_sub(1);
+  }
+  void TakeAll(ReceiveQueue* queue) {
+    std::deque<ReceiveQueue::Item> items;
+    while (queue->Take(&items, absl::InfiniteDuration())) {
+      for (const ReceiveQueue::Item& item : items) Deal(item);
+      taken += items.size();
+    }
+  }
+};
+
+TEST_CASE("receive_queue: the receiver deals with an item while the applier waits", "[unit]") {
+  ReceiveQueue queue(100);
+  Dealt dealt;
+  queue.SetDirect([&](ReceiveQueue::Item* item) {
+    if (!queue.full()) dealt.in_turn = false;
+    dealt.Deal(*item);
+    ++dealt.direct;
+    return true;
+  });
+  std::thread applier([&] { dealt.TakeAll(&queue); });
+  // Until the applier waits, items are taken.
+  uint64_t pushed = 0;
+  while (dealt.direct < 100) REQUIRE(queue.Push(Frames(pushed++, 10)));
+  queue.Stop();
+  applier.join();
+  REQUIRE(dealt.in_turn);
+  REQUIRE_FALSE(queue.full());
+}
+
+TEST_CASE("receive_queue: an item that is declined is taken, in order", "[unit]") {
+  ReceiveQueue queue(1000);
+  Dealt dealt;
+  queue.SetDirect([&](ReceiveQueue::Item* item) {
+    if (std::get<FollowerInput>(*item).header.offset % 3 == 0) return false;
+    dealt.Deal(*item);
+    ++dealt.direct;
+    return true;
+  });
+  std::thread applier([&] { dealt.TakeAll(&queue); });
+  uint64_t pushed = 0;
+  for (; pushed < 1000 || dealt.direct < 100; ++pushed) REQUIRE(queue.Push(Frames(pushed, 10)));
+  while (dealt.direct + dealt.taken < pushed) std::this_thread::yield();
+  queue.Stop();
+  applier.join();
+  REQUIRE(dealt.in_turn);
+  REQUIRE(dealt.taken >= pushed / 3);
+}
+
+TEST_CASE("receive_queue: a wake and a timeout wait for who deals", "[unit]") {
+  for (const bool wakes : {true, false}) {
+    ReceiveQueue queue(100);
+    std::atomic<bool> returned{false};
+    std::atomic<bool> early{false};
+    std::latch dealing(1);
+    queue.SetDirect([&](ReceiveQueue::Item*) {
+      dealing.count_down();
+      if (wakes) queue.Wake();
+      // The applier's time passes.
+      const auto begin = std::chrono::steady_clock::now();
+      while (std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(5)) {
+        std::this_thread::yield();
+      }
+      early = returned.load();
+      return true;
+    });
+    std::thread applier([&] {
+      std::deque<ReceiveQueue::Item> items;
+      while (!dealing.try_wait()) {
+        queue.Take(&items, wakes ? absl::InfiniteDuration() : absl::Milliseconds(1));
+      }
+      returned = true;
+    });
+    // Until the applier is there, items wait to be taken.
+    for (uint64_t i = 0; !dealing.try_wait(); ++i) REQUIRE(queue.Push(Frames(i, 0)));
+    applier.join();
+    REQUIRE_FALSE(early);
   }
 }
 
