@@ -114,6 +114,13 @@ struct FollowerOptions {
   // Lifetime: outlives the follower. Default: nullptr = nowhere.
   observe::TaskRegistry* task_registry = nullptr;
 
+  // With a task_registry: each read of db() is in the process list while it runs, as is each
+  // iterator until it is deleted, as a task of kind "read"; and what took as many microseconds as
+  // this, or more, stays there as any other finished task. It costs about as much as to begin and
+  // end a task: bench/README.md.
+  // Default: 0 = reads are no tasks.
+  uint64_t slow_read_us = 0;
+
   // Returns InvalidArgument naming the field, its value and what was expected.
   [[nodiscard]] rocksdb::Status Validate() const;
 };

@@ -114,7 +114,7 @@ FollowerImpl::FollowerImpl(FollowerOptions options, DBOptions db_options,
       db_options_(std::move(db_options)),
       column_families_{std::move(column_families), options_.other_column_families},
       id_(NewFollowerId()),
-      generations_(options_.task_registry, options_.database),
+      generations_(options_.task_registry, options_.database, options_.slow_read_us),
       progress_(&timings_, options_.task_registry, options_.database),
       queue_(options_.receive_queue_bytes),
       source_(

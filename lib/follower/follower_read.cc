@@ -54,6 +54,13 @@ rocksdb::Status CopyEntity(const rocksdb::PinnableWideColumns& from,
   return rocksdb::Status::OK();
 }
 
+void FollowerRead::BeginTask(GenerationSet* generations) {
+  task_.emplace(
+      generations->read_tasks(), "read",
+      std::initializer_list<observe::TaskAttribute>{{"database", generations->database()}},
+      observe::TaskOptions{.cancellable = false, .keep_from_us = generations->slow_read_us()});
+}
+
 rocksdb::Status FollowerRead::BeginAtSnapshot(GenerationSet* generations,
                                               const rocksdb::ReadOptions& options) {
   const rocksdb::Snapshot& snapshot = *options.snapshot;

@@ -15,6 +15,7 @@
 #include "rocksdb/slice.h"
 #include "rocksdb/status.h"
 #include "rocksdb/wide_columns.h"
+#include "slipstream/observe/task.h"
 
 namespace slipstream {
 
@@ -38,6 +39,8 @@ class FollowerRead {
   // Returns TryAgain         there is no generation yet.
   //         InvalidArgument  the snapshot is not one of this database.
   rocksdb::Status Begin(GenerationSet* generations, const rocksdb::ReadOptions& options) {
+    if (generations->read_tasks() != nullptr) [[unlikely]]
+      BeginTask(generations);
     if (options.snapshot == nullptr) [[likely]] {
       rocksdb::Status s = Begin(generations);
       options_ = &options;
@@ -69,6 +72,8 @@ class FollowerRead {
     *handle = generation_->handle(ours->slot());
     if (*handle == nullptr) [[unlikely]]
       return Missing(*ours);
+    if (task_) [[unlikely]]
+      task_->task().SetAttribute("column_family", ours->GetName());
     return rocksdb::Status::OK();
   }
 
@@ -98,6 +103,7 @@ class FollowerRead {
   GenerationRef Take() { return ref_ ? std::move(ref_) : snapshot_->generation().Share(); }
 
  private:
+  void BeginTask(GenerationSet* generations);
   rocksdb::Status BeginAtSnapshot(GenerationSet* generations, const rocksdb::ReadOptions& options);
   rocksdb::ReadOptions* ChangedOptions();
   rocksdb::Status Missing(const FollowerColumnFamilyHandle& handle) const;
@@ -110,6 +116,7 @@ class FollowerRead {
   GenerationRef ref_;
   const FollowerSnapshot* snapshot_ = nullptr;
   std::optional<rocksdb::ReadOptions> changed_options_;
+  mutable std::optional<observe::TaskScope> task_;  // where reads are tasks
 };
 
 // Makes a value that points into memory of `generation` keep it open until the value is reset.

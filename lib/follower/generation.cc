@@ -17,6 +17,12 @@ void GenerationContents::Close() {
   env.reset();
 }
 
+observe::Task Generation::NewIteratorTask() const {
+  return observe::Task(set_->read_tasks(), "read",
+                       {{"database", set_->database()}, {"operation", "iterator"}},
+                       {.cancellable = false, .keep_from_us = set_->slow_read_us()});
+}
+
 void Generation::Release(size_t shard) {
   // The decrement and the load below are sequentially consistent: either the retirer, which sets
   // retired_ first and sums the counters after, sees this decrement, or this thread sees retired_.

@@ -51,6 +51,8 @@ class Generation {
     return slot < contents_.handles.size() ? contents_.handles[slot] : nullptr;
   }
   const GenerationContents& contents() const { return contents_; }
+  // Of an iterator over it; of nobody unless reads are tasks.
+  observe::Task NewIteratorTask() const;
 
   // Opens all tables of level 0 of the column family in this slot, once; unless the host has
   // bounded max_open_files, they stay open. To be called before RocksDB makes an iterator:
@@ -130,8 +132,12 @@ class GenerationSet {
  public:
   GenerationSet() = default;
   // tasks: for generations that are not current any more. Borrowed; may be null.
-  GenerationSet(observe::TaskRegistry* tasks, std::string database)
-      : tasks_(tasks), database_(std::move(database)) {}
+  // slow_read_us: reads are tasks too, and kept from this on; 0 = they are not.
+  GenerationSet(observe::TaskRegistry* tasks, std::string database, uint64_t slow_read_us = 0)
+      : tasks_(tasks),
+        database_(std::move(database)),
+        read_tasks_(slow_read_us == 0 ? nullptr : tasks),
+        slow_read_us_(slow_read_us) {}
   // REQUIRES: no reference is held. Closes everything.
   ~GenerationSet();
 
@@ -144,6 +150,11 @@ class GenerationSet {
 
   // The current generation for the applier, which is the only thread that replaces it.
   Generation* current() const { return current_.load(std::memory_order_acquire); }
+
+  // Null unless reads are tasks.
+  observe::TaskRegistry* read_tasks() const { return read_tasks_; }
+  uint64_t slow_read_us() const { return slow_read_us_; }
+  const std::string& database() const { return database_; }
 
   // Closes retired generations that nobody holds. Returns how many were closed.
   size_t CloseUnused();
@@ -164,6 +175,8 @@ class GenerationSet {
 
   observe::TaskRegistry* const tasks_ = nullptr;
   const std::string database_;
+  observe::TaskRegistry* const read_tasks_ = nullptr;
+  const uint64_t slow_read_us_ = 0;
   std::atomic<Generation*> current_{nullptr};
   mutable absl::Mutex mutex_;
   absl::CondVar wake_;

@@ -21,7 +21,9 @@ template <typename Base>
 class GenerationIterator : public Base {
  public:
   GenerationIterator(GenerationRef generation, std::unique_ptr<Base> inner)
-      : generation_(std::move(generation)), inner_(std::move(inner)) {}
+      : generation_(std::move(generation)),
+        inner_(std::move(inner)),
+        task_(generation_->NewIteratorTask()) {}
 
   bool Valid() const override { return !incomplete_ && inner_->Valid(); }
   void SeekToFirst() override {
@@ -83,6 +85,7 @@ class GenerationIterator : public Base {
   GenerationRef generation_;  // outlives inner_
   std::unique_ptr<Base> inner_;
   bool incomplete_ = false;
+  const observe::Task task_;  // while the host has it
 };
 
 }  // namespace slipstream

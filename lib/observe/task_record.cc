@@ -20,6 +20,7 @@ TaskRecord::TaskRecord(std::string_view kind, std::initializer_list<TaskAttribut
     : began_us_(now_us),
       parent_(options.parent),
       cancellable_(options.cancellable),
+      keep_from_us_(options.keep_from_us),
       limits_(limits),
       kind_(CutText(kind, limits.status_bytes)) {
   PlainLock lock(&mutex_);

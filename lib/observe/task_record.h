@@ -55,6 +55,10 @@ class TaskRecord {
   // 0 = it runs.
   uint64_t ended_us() const { return ended_us_.load(std::memory_order_acquire); }
   bool succeeded() const;
+  // Whether it is remembered, once it has ended.
+  bool kept() const {
+    return keep_from_us_ == 0 || ended_us() - began_us_ >= keep_from_us_ || !succeeded();
+  }
   // Memory that it takes.
   size_t bytes() const;
 
@@ -95,6 +99,7 @@ class TaskRecord {
   const uint64_t began_us_;
   const TaskId parent_;
   const bool cancellable_;
+  const uint64_t keep_from_us_;
   const TextLimits limits_;
   const std::string kind_;
   std::atomic<bool> cancelled_{false};

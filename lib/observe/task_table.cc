@@ -77,15 +77,20 @@ void TaskTable::Retire(const TaskRecord& record) {
   const uint64_t now_us = record.ended_us();
   const size_t index = record.id() % kShards;
   Shard& shard = shards_[index];
-  bool settled = false;
+  const bool kept = record.kept();
+  bool settled = true;
   {
     PlainLock lock(&shard.mutex);
     Slot& slot = shard.slots[record.slot()];
     TaskRecordPtr ended = std::move(slot.record);
     slot = {};
     shard.free.push_back(record.slot());
-    if (!shard.queues.empty()) filled = PutIntoQueues(index, &shard, ended);
-    settled = shard.finished->Add(std::move(ended), now_us, &dropped);
+    if (!kept) {
+      dropped.push_back(std::move(ended));
+    } else {
+      if (!shard.queues.empty()) filled = PutIntoQueues(index, &shard, ended);
+      settled = shard.finished->Add(std::move(ended), now_us, &dropped);
+    }
   }
   for (const auto& queue : filled) queue->Wake();
   if (!settled) SettleAll(now_us);

@@ -373,4 +373,71 @@ TEST_CASE("own_tasks: a stream that is there for longer than its leader is in no
   options.server->Stop();
 }
 
+TEST_CASE("own_tasks: a read that the storage holds up is in the process list, and stays there",
+          "[e2e]") {
+  ObservedCluster c;
+  const auto gated = std::make_shared<GatedStorage>(c.cluster.storage());
+  c.follower_options.storage = gated;
+  c.follower_options.slow_read_us = 1;
+  constexpr int kTables = 30;
+  RequireOk(c.leader->db()->SetOptions({{"disable_auto_compactions", "true"}}));
+  for (int i = 0; i < kTables; ++i) {
+    c.Put("key" + std::to_string(i));
+    c.leader->Flush();
+  }
+  // So few that most tables are opened by those who read them.
+  rocksdb::DBOptions db_options = LocalCluster::db_options();
+  db_options.max_open_files = 20;
+  c.follower.emplace(c.cluster.StartFollower(c.follower_options, db_options));
+  CatchUp(*c.leader, *c.follower);
+  CHECK(c.follower_tasks.Of("read").empty());
+  gated->SetOpen(false);
+  Status outcome;
+  std::thread reader([&] {
+    std::string value;
+    for (int i = 0; i < kTables && outcome.ok(); ++i) {
+      outcome = c.follower->db()->Get(rocksdb::ReadOptions(), "key" + std::to_string(i), &value);
+    }
+  });
+  const bool held = Eventually([&] { return gated->waiting() > 0; });
+  const TaskInfo stuck = c.follower_tasks.Await("read", Runs);
+  gated->SetOpen(true);
+  reader.join();
+  REQUIRE(held);
+  RequireOk(outcome);
+  CHECK(AttributeOf(stuck, "column_family") == "default");
+  CHECK_FALSE(AttributeOf(stuck, "database").empty());
+  c.follower_tasks.Await("read",
+                         [&](const TaskInfo& t) { return t.id == stuck.id && Succeeded(t); });
+}
+
+TEST_CASE("own_tasks: reads are listed while they run, and forgotten if they were not slow",
+          "[e2e]") {
+  ObservedCluster c;
+  c.follower_options.slow_read_us = 3'600'000'000;
+  c.Put("a");
+  c.StartFollower();
+  CatchUp(*c.leader, *c.follower);
+  std::string value;
+  RequireOk(c.follower->db()->Get(rocksdb::ReadOptions(), "a", &value));
+  {
+    const std::unique_ptr<rocksdb::Iterator> it(
+        c.follower->db()->NewIterator(rocksdb::ReadOptions()));
+    it->SeekToFirst();
+    REQUIRE(it->Valid());
+    const std::vector<TaskInfo> reads = c.follower_tasks.Of("read");
+    REQUIRE(reads.size() == 1);
+    CHECK(Runs(reads[0]));
+    CHECK(AttributeOf(reads[0], "operation") == "iterator");
+    CHECK(c.follower_tasks.registry()->Cancel(reads[0].id, "too slow").IsNotSupported());
+  }
+  CHECK(c.follower_tasks.Of("read").empty());
+  const rocksdb::Snapshot* snapshot = c.follower->db()->GetSnapshot();
+  rocksdb::ReadOptions at;
+  at.snapshot = snapshot;
+  RequireOk(c.follower->db()->Get(at, "a", &value));
+  c.follower->db()->ReleaseSnapshot(snapshot);
+  CHECK(c.follower_tasks.Of("read").empty());
+}
+
 }  // namespace slipstream::testing

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "slipstream/observe/finished_task_feed.h"
 #include "slipstream/observe/task.h"
 #include "tests/unit/observed_tasks.h"
 
@@ -117,6 +118,25 @@ TEST_CASE("task_registry: many ended tasks stay within their number", "[unit]") 
   const Names kinds = Kinds(tasks.registry()->List());
   CHECK(std::count(kinds.begin(), kinds.end(), "ok") == 50);
   CHECK(std::count(kinds.begin(), kinds.end(), "failed") == 5);
+}
+
+TEST_CASE("task_registry: what was quick enough is forgotten, unless it failed", "[unit]") {
+  ObservedTasks tasks;
+  const std::unique_ptr<FinishedTaskFeed> feed = tasks.registry()->SubscribeToFinished(1 << 20);
+  const auto run = [&](const char* kind, uint64_t us, const rocksdb::Status& status) {
+    Task task(tasks.registry(), kind, {}, {.keep_from_us = 1000});
+    tasks.now_us += us;
+    task.Finish(status);
+  };
+  run("quick", 999, rocksdb::Status::OK());
+  run("slow", 1000, rocksdb::Status::OK());
+  run("failed", 0, rocksdb::Status::IOError("broken"));
+  CHECK(Kinds(tasks.registry()->List({.finished = true})) == Names{"slow", "failed"});
+  std::vector<FinishedTask> fed;
+  feed->Take(10, &fed);
+  CHECK(fed.size() == 2);
+  CHECK(tasks.registry()->stats().finished == 2);
+  CHECK(tasks.registry()->stats().running == 0);
 }
 
 TEST_CASE("task_registry: its clock is the steady one by default", "[unit]") {

@@ -27,6 +27,9 @@ struct TaskOptions {
   TaskId parent = 0;
   // Whether TaskRegistry::Cancel may end it. Default: true
   bool cancellable = true;
+  // A success that took less, in microseconds, is forgotten when it ends: it is neither listed as
+  // finished nor fed to a FinishedTaskFeed. Default: 0 = none is forgotten.
+  uint64_t keep_from_us = 0;
 };
 
 // Begins when it is constructed and ends when it is destroyed, or by Finish.
