@@ -59,7 +59,7 @@ struct Options {
   uint64_t preload = 300'000;
   uint64_t followers = 8;
   uint64_t write_buffer_mib = 8;
-  uint64_t batch_delay_us = 200;
+  uint64_t batch_delay_us = LeaderOptions().max_batch_delay_us;
   bool all_batches = false;
   std::vector<uint64_t> sweep = {5'000, 20'000, 80'000, 160'000};
   uint64_t sweep_ms = 2'000;

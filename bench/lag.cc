@@ -55,7 +55,7 @@ struct Options {
   std::vector<uint64_t> rates = {2'000, 10'000, 25'000, 75'000, 100'000, 150'000};
   uint64_t sweep_ms = 2'000;
   uint64_t look_us = 20;
-  uint64_t batch_delay_us = 200;
+  uint64_t batch_delay_us = LeaderOptions().max_batch_delay_us;
   uint64_t idle_writes = 500;
   uint64_t idle_interval_us = 3'000;
   uint64_t write_buffer_mib = 16;
