@@ -117,7 +117,7 @@ struct FollowerOptions {
   // With a task_registry: each read of db() is in the process list while it runs, as is each
   // iterator until it is deleted, as a task of kind "read"; and what took as many microseconds as
   // this, or more, stays there as any other finished task. It costs about as much as to begin and
-  // end a task: bench/README.md.
+  // end a task: bench_tasks.
   // Default: 0 = reads are no tasks.
   uint64_t slow_read_us = 0;
 

@@ -149,13 +149,13 @@ void Applier::Handle(ReceiveQueue::Item* item) {
 }
 
 bool Applier::HandleDirectly(ReceiveQueue::Item* item) {
+  // The first message after a pause is the applier's, whose task says what it does.
+  if (stopping_ || failed_ || image_ == nullptr || (task_ != nullptr && idle_)) return false;
   const FollowerInput* input = std::get_if<FollowerInput>(item);
   if (input == nullptr || input->type != FollowerInput::Type::kFrames || input->header.image ||
       input->payload.size() > kDirectBytes || !HoldsOnlyWalAppends(input->payload)) {
     return false;
   }
-  // The first message after a pause is the applier's, whose task says what it does.
-  if (stopping_ || failed_ || image_ == nullptr || (task_ != nullptr && idle_)) return false;
   ++direct_;
   Status s = ApplyFrames(*input);
   if (s.ok()) s = Commit(image_->offset());

@@ -1,4 +1,4 @@
-// The one thread that changes what reads show.
+// What changes what reads show: one thread at a time.
 //
 //              ImageEnd: generation opened                   barrier, sequence gap
 //   no image -----------------------------> live ----------------------------------> rebuilding
@@ -39,7 +39,8 @@ struct ApplierOptions {
 
 // Starts the thread "ss-applier", which is woken by the queue and by the builder, and blocks on
 // RocksDB writes and on generations that have to be built before it may go on. While it waits for
-// the queue, the receiver applies small messages by itself: one of the two at a time.
+// the queue, the receiver applies small messages by itself. Should one show a sequence gap, it
+// builds the generation too, and does not read meanwhile.
 class Applier {
  public:
   // on_error: the stream cannot be used any more and a new one is needed; called on the applier's

@@ -36,7 +36,8 @@ struct ReceiverOptions {
   std::function<void(Ack*)> fill_ack;
 };
 
-// Starts the threads "ss-receiver", which blocks on the stream and on the queue, and "ss-keeper",
+// Starts the threads "ss-receiver", which blocks on the stream and on the queue, or applies what it
+// pushes (ReceiveQueue::SetDirect), and "ss-keeper",
 // which sends acknowledgements, is woken by progress, and gives up a silent stream.
 class Receiver {
  public:

@@ -72,7 +72,8 @@ size_t TaskTable::TakeSlots() {
 }
 
 void TaskTable::Retire(const TaskRecord& record) {
-  std::vector<TaskRecordPtr> dropped;  // destroyed without the lock
+  TaskRecordPtr ended;                 // destroyed without the lock,
+  std::vector<TaskRecordPtr> dropped;  // as are these
   std::vector<std::shared_ptr<FinishedTaskQueue>> filled;
   const uint64_t now_us = record.ended_us();
   const size_t index = record.id() % kShards;
@@ -82,12 +83,10 @@ void TaskTable::Retire(const TaskRecord& record) {
   {
     PlainLock lock(&shard.mutex);
     Slot& slot = shard.slots[record.slot()];
-    TaskRecordPtr ended = std::move(slot.record);
+    ended = std::move(slot.record);
     slot = {};
     shard.free.push_back(record.slot());
-    if (!kept) {
-      dropped.push_back(std::move(ended));
-    } else {
+    if (kept) {
       if (!shard.queues.empty()) filled = PutIntoQueues(index, &shard, ended);
       settled = shard.finished->Add(std::move(ended), now_us, &dropped);
     }
