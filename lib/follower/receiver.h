@@ -37,8 +37,8 @@ struct ReceiverOptions {
 };
 
 // Starts the threads "ss-receiver", which blocks on the stream and on the queue, or applies what it
-// pushes (ReceiveQueue::SetDirect), and "ss-keeper",
-// which sends acknowledgements, is woken by progress, and gives up a silent stream.
+// pushes (ReceiveQueue::SetDirect), and "ss-keeper", which sends acknowledgements, is woken by
+// progress, and gives up a silent stream.
 class Receiver {
  public:
   Receiver(ReceiverOptions options, std::unique_ptr<FollowerTransport> transport,
