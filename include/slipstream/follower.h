@@ -163,6 +163,9 @@ struct FollowerStats {
   uint64_t image_bytes = 0;          // log files kept in memory
   uint64_t memtable_bytes = 0;       // of the current generation
   uint64_t receive_queue_bytes = 0;  // waiting to be applied
+  // Index and filter blocks of SST files, which all generations share: in use, or kept for the next
+  // one. 0 if the host has them in its block cache.
+  uint64_t table_metadata_bytes = 0;
 
   // OK while all is well; else why the follower does not make progress at present.
   rocksdb::Status status;
@@ -176,7 +179,8 @@ class Follower {
   // column_families: as for rocksdb::DB::Open; "default" must be among them. Their comparators and
   // merge operators must be the leader's; what only matters to writers (triggers, buffers,
   // compaction, listeners) is ignored. So is db_options.env, but for what GetEnv() returns.
-  // The block cache in the table options is shared by all generations. A memtable_factory that is
+  // The block cache in the table options is shared by all generations. So are index and filter
+  // blocks, which take nothing of it unless the host has set cache_index_and_filter_blocks. A memtable_factory that is
   // RocksDB's default means the replay memtable (slipstream/replay_memtable.h); another one is
   // used.
   //

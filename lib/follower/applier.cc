@@ -61,6 +61,7 @@ Applier::Applier(ApplierOptions options, GenerationSource source, ReceiveQueue* 
                  std::function<void(const Status&)> on_error)
     : options_(std::move(options)),
       tasks_(source.tasks),
+      table_metadata_(source.table_metadata),
       database_(source.database),
       queue_(queue),
       generations_(generations),
@@ -451,6 +452,7 @@ Status Applier::Publish(GenerationBuilder::Built built) {
             : ChangesBetween(generations_->current()->contents().column_families,
                              built.contents.column_families);
   const bool new_epoch = first || generations_->current()->cut().epoch != image_->epoch();
+  if (table_metadata_ != nullptr) table_metadata_->OnNewGeneration();
   generations_->Publish(std::move(built.contents));
   generation_wal_bytes_ = built.wal_bytes;
   wal_bytes_since_publish_ = wal_bytes_since_cut_;

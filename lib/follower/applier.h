@@ -92,6 +92,7 @@ class Applier {
 
   const ApplierOptions options_;
   observe::TaskRegistry* const tasks_;
+  TableMetadata* const table_metadata_;
   const std::string database_;
   ReceiveQueue* const queue_;
   GenerationSet* const generations_;

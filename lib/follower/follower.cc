@@ -21,6 +21,7 @@
 #include "lib/follower/progress.h"
 #include "lib/follower/receive_queue.h"
 #include "lib/follower/receiver.h"
+#include "lib/follower/table_metadata.h"
 #include "lib/host/steady_clock.h"
 #include "lib/host/thread_name.h"
 #include "lib/wire/grpc_transport.h"
@@ -90,6 +91,7 @@ class FollowerImpl : public Follower {
   const std::string id_;
 
   ColumnFamilySlots slots_;
+  TableMetadata table_metadata_;
   GenerationSet generations_;
   FollowerTimings timings_;
   Progress progress_;
@@ -131,6 +133,7 @@ GenerationSource FollowerImpl::Source() {
   source.column_families = column_families_;
   source.pool = std::make_shared<ObjectPool>(options_.storage, options_.database);
   source.slots = &slots_;
+  source.table_metadata = &table_metadata_;
   source.tasks = options_.task_registry;
   return source;
 }
@@ -276,6 +279,7 @@ FollowerStats FollowerImpl::stats() const {
   stats.reconnects = receiver_->reconnects();
   stats.live_generations = generations_.live();
   stats.receive_queue_bytes = queue_.bytes();
+  stats.table_metadata_bytes = table_metadata_.bytes();
   if (db_ != nullptr) {
     db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables,
                                   &stats.memtable_bytes);

@@ -41,6 +41,8 @@ void AppendState(const FollowerStats& stats, MetricWriter* w) {
   w->Gauge("memtable_bytes", "Memtables of the current generation.", stats.memtable_bytes);
   w->Gauge("receive_queue_bytes", "Received bytes that wait to be applied.",
            stats.receive_queue_bytes);
+  w->Gauge("table_metadata_bytes", "Index and filter blocks that generations share.",
+           stats.table_metadata_bytes);
 }
 
 void AppendCounters(const FollowerStats& stats, MetricWriter* w) {

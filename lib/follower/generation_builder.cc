@@ -96,8 +96,12 @@ Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint6
 
   std::vector<ColumnFamilyDescriptor> descriptors;
   for (const auto& [id, family] : cut.column_families) {
-    descriptors.emplace_back(
-        family.name, GenerationColumnFamilyOptions(source.column_families.OptionsOf(family.name)));
+    rocksdb::ColumnFamilyOptions options =
+        GenerationColumnFamilyOptions(source.column_families.OptionsOf(family.name));
+    if (source.table_metadata != nullptr) {
+      options.table_factory = source.table_metadata->Sharing(options.table_factory);
+    }
+    descriptors.emplace_back(family.name, std::move(options));
     generation.column_families.emplace_back(family.name, family.id);
   }
   std::vector<ColumnFamilyHandle*> handles;

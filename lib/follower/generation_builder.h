@@ -18,6 +18,7 @@
 #include "lib/follower/image.h"
 #include "lib/follower/object_map.h"
 #include "lib/follower/option_match.h"
+#include "lib/follower/table_metadata.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
 #include "slipstream/observe/task.h"
@@ -31,6 +32,8 @@ struct GenerationSource {
   HostColumnFamilies column_families;
   std::shared_ptr<ObjectPool> pool;
   ColumnFamilySlots* slots = nullptr;
+  // Of index and filter blocks, for all generations; borrowed, null = each has its own.
+  TableMetadata* table_metadata = nullptr;
   // For the tasks of builds; borrowed, null = none.
   observe::TaskRegistry* tasks = nullptr;
 };
