@@ -63,6 +63,7 @@ struct Options {
   bool all_batches = false;
   std::vector<uint64_t> sweep = {5'000, 20'000, 80'000, 160'000};
   uint64_t sweep_ms = 2'000;
+  std::vector<uint64_t> delays = {200, 1'000, 5'000};
 };
 Options o;
 
@@ -71,13 +72,18 @@ std::string Swept(size_t b, uint64_t rate) {
   return Batch(b) + "1 follower at " + std::to_string(rate);
 }
 
-void RunSide(Session* session, const Side& side, const std::string& name, Load load) {
+std::string Delayed(uint64_t delay_us) {
+  return Batch(0) + "1 follower after " + std::to_string(delay_us);
+}
+
+void RunSide(Session* session, const Side& side, const std::string& name, Load load,
+             uint64_t batch_delay_us) {
   const uint64_t readers = side.readers == kMany ? o.followers : side.readers;
   DatabaseSettings database;
   database.data = o.data;
   database.data.seed = session->seed();
   database.shape = o.shape;
-  database.max_batch_delay_us = o.batch_delay_us;
+  database.max_batch_delay_us = batch_delay_us;
   database.keep_wal = side.reader == Kind::kReplica;
   Cluster cluster(session, name, database);
   cluster.StartWriter(side.writer);
@@ -132,15 +138,23 @@ void RunSide(Session* session, const Side& side, const std::string& name, Load l
   cluster.Quit();
 }
 
+Load LoadAt(uint64_t rate, size_t b, uint64_t duration_ms) {
+  Load load;
+  load.rate = rate;
+  load.batch = kBatches[b];
+  load.duration_ms = duration_ms;
+  return load;
+}
+
 void Sweep(Session* session) {
   for (size_t b = 0; b < std::size(kBatches); ++b) {
     for (const uint64_t rate : o.sweep) {
-      Load load;
-      load.rate = rate;
-      load.batch = kBatches[b];
-      load.duration_ms = o.sweep_ms;
-      RunSide(session, kOneFollower, Swept(b, rate), load);
+      RunSide(session, kOneFollower, Swept(b, rate), LoadAt(rate, b, o.sweep_ms), o.batch_delay_us);
     }
+  }
+  for (const uint64_t delay_us : o.delays) {
+    RunSide(session, kOneFollower, Delayed(delay_us), LoadAt(o.rates[0], 0, o.duration_ms),
+            delay_us);
   }
 }
 
@@ -151,14 +165,11 @@ void Round(Session* session) {
   for (size_t b = 0; b < std::size(kBatches); ++b) {
     session->Alternate(std::size(kSides), [&](size_t i) {
       if (!IsRun(kSides[i], b)) return;
-      Load load;
-      load.rate = o.rates[b];
-      load.batch = kBatches[b];
-      load.duration_ms = o.duration_ms;
-      RunSide(session, kSides[i], Batch(b) + kSides[i].name, load);
+      RunSide(session, kSides[i], Batch(b) + kSides[i].name, LoadAt(o.rates[b], b, o.duration_ms),
+              o.batch_delay_us);
     });
   }
-  // For a plot, where one round is enough.
+  // For a plot and a table where one round is enough.
   if (session->is_last_round()) Sweep(session);
 }
 
@@ -201,8 +212,32 @@ void AddTables(Session* session) {
   }
 }
 
+// What max_batch_delay_us costs and saves: one round, against the medians of the others.
+void AddDelays(const Figures& figures, Report* report) {
+  Table table{"CPU seconds per million keys, " + std::to_string(o.rates[0]) +
+                  " keys/s in batches of 1, 1 follower, by max_batch_delay_us",
+              {{"max_batch_delay_us", "writer", "reader", "writer / plain", "reader / writer",
+                "reader / logical's"}}};
+  std::vector<uint64_t> delays = o.delays;
+  delays.push_back(o.batch_delay_us);
+  std::sort(delays.begin(), delays.end());
+  const double plain = figures.Of(Batch(0) + "plain, writer").median;
+  const double logical = figures.Of(Batch(0) + "logical, reader").median;
+  for (const uint64_t delay_us : delays) {
+    const std::string name =
+        delay_us == o.batch_delay_us ? Batch(0) + kOneFollower.name : Delayed(delay_us);
+    const double writer = figures.Of(name + ", writer").median;
+    const double reader = figures.Of(name + ", reader").median;
+    table.rows.push_back({std::to_string(delay_us), Number(writer, 2), Number(reader, 2),
+                          Number(writer / plain, 2), Number(reader / writer, 2),
+                          Number(reader / logical, 2)});
+  }
+  report->tables.push_back(std::move(table));
+}
+
 void MakeReport(Session* session) {
   AddTables(session);
+  AddDelays(session->figures(), &session->report());
   const Figures& figures = session->figures();
   Report& report = session->report();
   const auto add = [&](const std::string& what, const std::string& above, const std::string& below,
@@ -254,6 +289,7 @@ void AddOptions(CLI::App* app) {
       ->check(Between(1, 4096));
   app->add_option("--batch-delay-us", o.batch_delay_us, "LeaderOptions::max_batch_delay_us")
       ->check(Between(0, 100'000));
+  app->add_option("--delays", o.delays, "other delays, for a table; one round")->delimiter(',');
 }
 
 void MakeQuick() {
@@ -262,6 +298,7 @@ void MakeQuick() {
   o.followers = 2;
   o.sweep = {20'000};
   o.sweep_ms = 100;
+  o.delays = {1'000};
 }
 
 }  // namespace

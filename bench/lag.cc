@@ -59,6 +59,7 @@ struct Options {
   uint64_t idle_writes = 500;
   uint64_t idle_interval_us = 3'000;
   uint64_t write_buffer_mib = 16;
+  std::vector<uint64_t> delays = {200, 1'000, 5'000};
 };
 Options o;
 
@@ -86,12 +87,12 @@ void AddOverTime(const std::string& side, const std::vector<uint64_t>& ns, doubl
 
 // Runs one side and returns the lags of all markers, in order.
 std::vector<uint64_t> RunSide(Session* session, const Side& side, const std::string& name,
-                              const Load& load) {
+                              const Load& load, uint64_t batch_delay_us) {
   DatabaseSettings database;
   database.data = o.data;
   database.data.seed = session->seed();
   database.shape = o.shape;
-  database.max_batch_delay_us = o.batch_delay_us;
+  database.max_batch_delay_us = batch_delay_us;
   database.keep_wal = side.reader == Kind::kReplica;
   Cluster cluster(session, name, database, MarkerCapacity(load), 1);
   cluster.StartWriter(side.writer);
@@ -132,12 +133,14 @@ std::string AtRate(const Side& side, uint64_t rate) {
   return side.name + " at " + std::to_string(rate);
 }
 
+std::string AfterDelay(uint64_t delay_us) { return "follower after " + std::to_string(delay_us); }
+
 void Idle(Session* session) {
   Load load;
   load.markers_only = true;
   load.marker_interval_us = o.idle_interval_us;
   load.duration_ms = o.idle_writes * o.idle_interval_us / 1000;
-  RunSide(session, kSides[0], "idle", load);
+  RunSide(session, kSides[0], "idle", load, o.batch_delay_us);
   session->Progress("gRPC echo");
   const EchoTimes echo = MeasureGrpcEcho(o.idle_writes / 2 + 1, 150, o.idle_interval_us, [] {
     if (Interrupted()) throw Interruption();
@@ -150,20 +153,24 @@ void Idle(Session* session) {
 
 void Round(Session* session) {
   session->Alternate(std::size(kSides), [&](size_t i) {
-    const std::vector<uint64_t> ns =
-        RunSide(session, kSides[i], kSides[i].name, LoadAt(o.rate, o.duration_ms));
+    const std::vector<uint64_t> ns = RunSide(session, kSides[i], kSides[i].name,
+                                             LoadAt(o.rate, o.duration_ms), o.batch_delay_us);
     if (session->is_last_round()) {
       AddOverTime(kSides[i].name, ns, static_cast<double>(o.duration_ms) / 1000,
                   &session->report());
     }
   });
   Idle(session);
-  // For a plot, where one round is enough.
+  // For a plot and a table where one round is enough.
   if (!session->is_last_round()) return;
   for (const uint64_t rate : o.rates) {
     for (size_t i = 0; i < kSidesOfSweep; ++i) {
-      RunSide(session, kSides[i], AtRate(kSides[i], rate), LoadAt(rate, o.sweep_ms));
+      RunSide(session, kSides[i], AtRate(kSides[i], rate), LoadAt(rate, o.sweep_ms),
+              o.batch_delay_us);
     }
+  }
+  for (const uint64_t delay_us : o.delays) {
+    RunSide(session, kSides[0], AfterDelay(delay_us), LoadAt(o.rate, o.duration_ms), delay_us);
   }
 }
 
@@ -194,6 +201,20 @@ void AddSweep(const Figures& figures, Report* report) {
   report->tables.push_back(std::move(sweep));
 }
 
+void AddDelays(const Figures& figures, Report* report) {
+  Table table{"Lag of a follower at " + std::to_string(o.rate) +
+                  " keys/s by max_batch_delay_us, us; one round but for the default",
+              {{"max_batch_delay_us", "p50", "p90", "p99", "max"}}};
+  std::vector<uint64_t> delays = o.delays;
+  delays.push_back(o.batch_delay_us);
+  std::sort(delays.begin(), delays.end());
+  for (const uint64_t delay_us : delays) {
+    const std::string name = delay_us == o.batch_delay_us ? kSides[0].name : AfterDelay(delay_us);
+    table.rows.push_back(LagRow(figures, name, std::to_string(delay_us)));
+  }
+  report->tables.push_back(std::move(table));
+}
+
 void MakeReport(Session* session) {
   const Figures& figures = session->figures();
   Report& report = session->report();
@@ -215,6 +236,7 @@ void MakeReport(Session* session) {
   idle.rows.push_back(LagRow(figures, "echo stream", "gRPC echo on an open stream"));
   report.tables.push_back(std::move(idle));
   AddSweep(figures, &report);
+  AddDelays(figures, &report);
 
   const auto ratio = [&](const std::string& a, const std::string& b, const char* what) {
     return figures.Ratio(Name(a, what), Name(b, what));
@@ -262,6 +284,7 @@ void AddOptions(CLI::App* app) {
       ->check(Between(0, 1 << 20));
   app->add_option("--write-buffer-mib", o.write_buffer_mib, "write_buffer_size, in MiB")
       ->check(Between(1, 4096));
+  app->add_option("--delays", o.delays, "other delays, for a table; one round")->delimiter(',');
 }
 
 void MakeQuick() {
@@ -270,6 +293,7 @@ void MakeQuick() {
   o.rates = {2'000};
   o.sweep_ms = 100;
   o.idle_writes = 20;
+  o.delays = {1'000};
 }
 
 }  // namespace
