@@ -111,6 +111,7 @@ Status OpenGeneration(const GenerationSource& source, const ImageCut& cut, uint6
       directory, descriptors, &handles, &db);
   if (!s.ok()) return s;
   generation.db.reset(db);
+  ReleaseLogFiles(generation.env.get());
   for (ColumnFamilyHandle* handle : handles) {
     const size_t slot = source.slots->SlotOf(handle->GetID());
     if (generation.handles.size() <= slot) generation.handles.resize(slot + 1, nullptr);
@@ -286,6 +287,7 @@ GenerationBuilder::Built GenerationBuilder::Build(ImageCut cut, uint64_t id, boo
   task->SetProgress(0, cut.wal_bytes, "bytes");
   built.status = OpenGeneration(source_, cut, id, &built.contents);
   built.wal_bytes = cut.wal_bytes;
+  cut.files.clear();  // and the log files' memory with them
   if (catch_up && built.status.ok()) {
     task->SetStatus("catching up");
     task->SetProgress(cut.wal_bytes, cut.wal_bytes, "bytes");

@@ -47,6 +47,17 @@ class ImageContent : public Content {
   const uint64_t size_;
 };
 
+// What is not read again.
+class SizeOnly : public Content {
+ public:
+  explicit SizeOnly(uint64_t size) : size_(size) {}
+  uint64_t size() const override { return size_; }
+  size_t Read(uint64_t, size_t, char*) const override { return 0; }
+
+ private:
+  const uint64_t size_;
+};
+
 // What RocksDB writes. It never reads back the log files that it begins at its open, so of those
 // only the size is kept.
 class MemoryContent : public Content {
@@ -178,6 +189,14 @@ class GenerationFileSystem : public rocksdb::FileSystem {
     files_["CURRENT"] =
         std::make_shared<MemoryContent>(true, ManifestName(cut.current_manifest) + "\n");
     files_["IDENTITY"] = std::make_shared<MemoryContent>(true, cut.db_identity);
+  }
+
+  void ReleaseLogFiles() {
+    absl::MutexLock lock(&mutex_);
+    for (auto& [name, content] : files_) {
+      if (dynamic_cast<const ImageContent*>(content.get()) == nullptr) continue;
+      content = std::make_shared<SizeOnly>(content->size());
+    }
   }
 
   const char* Name() const override { return "SlipstreamGenerationFileSystem"; }
@@ -382,6 +401,10 @@ std::unique_ptr<rocksdb::Env> NewGenerationEnv(const std::string& directory, con
                                                std::shared_ptr<ObjectPool> pool) {
   return rocksdb::NewCompositeEnv(
       std::make_shared<GenerationFileSystem>(directory, cut, std::move(pool)));
+}
+
+void ReleaseLogFiles(rocksdb::Env* env) {
+  static_cast<GenerationFileSystem*>(env->GetFileSystem().get())->ReleaseLogFiles();
 }
 
 }  // namespace slipstream

@@ -19,4 +19,9 @@ namespace slipstream {
 std::unique_ptr<rocksdb::Env> NewGenerationEnv(const std::string& directory, const ImageCut& cut,
                                                std::shared_ptr<ObjectPool> pool);
 
+// Lets go of the log files of the cut; their names and sizes stay. To be called once the database
+// is open: RocksDB reads no log file that it recovered from again, and they may be much larger by
+// now. REQUIRES: `env` is one that NewGenerationEnv has made.
+void ReleaseLogFiles(rocksdb::Env* env);
+
 }  // namespace slipstream

@@ -1,5 +1,6 @@
 #include "lib/follower/generation_builder.h"
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <condition_variable>
@@ -9,6 +10,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "rocksdb/write_batch.h"
@@ -113,6 +115,40 @@ TEST_CASE("generation_builder: a generation shows its cut at its sequence number
   REQUIRE(generation.cut == cut.position);
   REQUIRE(Difference(ReadState(generation, &parts.slots),
                      ReadState(source.leader.db(), source.leader.handles)) == "");
+}
+
+TEST_CASE("generation_builder: what is open does not hold the log files in memory", "[unit]") {
+  Source source;
+  RequireOk(source.leader.db()->Put({}, "in the WAL", "1"));
+  FollowerParts parts(source.storage);
+  ImageCut cut = source.Cut();
+  std::vector<std::weak_ptr<const ImageFile>> files;
+  for (const ImageCut::File& file : cut.files) files.emplace_back(file.data);
+  REQUIRE(files.size() >= 2);  // a WAL and the manifest
+  source.image.reset();
+  const auto all_gone = [&files] {
+    return std::all_of(files.begin(), files.end(), [](const auto& f) { return f.expired(); });
+  };
+  std::string value;
+  SECTION("opened") {
+    ClosingGeneration generation;
+    RequireOk(OpenGeneration(parts.source, cut, 1, &generation));
+    cut = ImageCut();
+    CHECK(all_gone());
+    RequireOk(WriteToGeneration(generation.db.get(), MergeBatch("key", 1)));
+    RequireOk(generation.db->Get({}, "in the WAL", &value));
+    RequireOk(generation.db->Get({}, "key", &value));
+  }
+  SECTION("built") {
+    GenerationBuilder builder(parts.source, [] {});
+    builder.Start(std::exchange(cut, ImageCut()));
+    auto built = TakeBuilt(&builder);
+    REQUIRE(built);
+    RequireOk(built->status);
+    CHECK(all_gone());
+    RequireOk(built->contents.db->Get({}, "in the WAL", &value));
+    built->contents.Close();
+  }
 }
 
 TEST_CASE("generation_builder: numbers that recovery does not see are filled in", "[unit]") {
