@@ -22,16 +22,33 @@ class SendPacer {
   }
 
   void OnSend(uint64_t now_us) {
-    if (delay_us_ == 0) return;
+    gap_us_ = now_us > last_send_us_ ? now_us - last_send_us_ : 0;
     tokens_ = std::max(0.0, Tokens(now_us) - 1);
     last_send_us_ = now_us;
+  }
+
+  // The sender has looked whether there is something to send.
+  void OnLook(uint64_t now_us, bool is_something) {
+    if (is_something && Delay(now_us) > 0) busy_ = true;
+    if (!is_something && now_us >= last_send_us_ + delay_us_) busy_ = false;
+  }
+
+  // Whether something is expected to come within the delay after a message, as it last did: then to
+  // be woken by it, and to wait for the rest of the delay, is once too often.
+  bool IsBusy() const { return busy_; }
+
+  // Whether, as far as the last two messages tell, the next one is a few milliseconds away at most.
+  bool IsNextNear(uint64_t now_us) const {
+    return gap_us_ < kNearUs && now_us < last_send_us_ + kNearUs;
   }
 
  private:
   static constexpr double kBurst = 8;
   static constexpr double kRefill = 32;
+  static constexpr uint64_t kNearUs = 3000;
 
   double Tokens(uint64_t now_us) const {
+    if (delay_us_ == 0) return kBurst;
     const uint64_t passed = now_us > last_send_us_ ? now_us - last_send_us_ : 0;
     return std::min(
         kBurst, tokens_ + static_cast<double>(passed) / (kRefill * static_cast<double>(delay_us_)));
@@ -40,6 +57,8 @@ class SendPacer {
   const uint64_t delay_us_;
   double tokens_ = kBurst;
   uint64_t last_send_us_ = 0;
+  uint64_t gap_us_ = UINT64_MAX;  // between the last two
+  bool busy_ = false;
 };
 
 }  // namespace slipstream

@@ -7,6 +7,7 @@
 //                   one blocking reader, one writer
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -54,6 +55,24 @@ class LeaderSession {
   virtual void OnClosed() = 0;
 };
 
+// For what the transport's thread waits until it advances its endpoints again: for the waker, and
+// for something to happen to a stream.
+struct StreamWait {
+  uint64_t after_us = UINT64_MAX;  // at the latest
+  bool wake_is_near = false;       // the waker is expected within a few milliseconds
+  bool must_hear = false;          // of what happens to a stream, at once
+
+  // What happens to streams may be heard of a few milliseconds later: to wait for the waker alone
+  // costs it and the waiting thread much less.
+  bool may_be_deaf() const { return wake_is_near && !must_hear; }
+
+  void Join(const StreamWait& other) {
+    after_us = std::min(after_us, other.after_us);
+    wake_is_near |= other.wake_is_near;
+    must_hear |= other.must_hear;
+  }
+};
+
 // Makes the transport's thread advance its endpoints soon.
 // Threads: any. Lifetime: may outlive the transport; does nothing then.
 class StreamWaker {
@@ -71,9 +90,8 @@ class LeaderEndpoint {
   virtual std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,
                                                 std::shared_ptr<LeaderStream> stream,
                                                 rocksdb::Status* status) = 0;
-  // Sends what is due. Called again when the time that it returns has passed, in microseconds; and
-  // before, when something has happened to a stream or the waker was called.
-  virtual uint64_t Advance(uint64_t now_us) = 0;
+  // Sends what is due. Called again when what it returns has happened.
+  virtual StreamWait Advance(uint64_t now_us) = 0;
 };
 
 // Finds the endpoint of a database.

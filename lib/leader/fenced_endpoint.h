@@ -32,7 +32,7 @@ class FencedEndpoint : public LeaderEndpoint {
     return keeper_->Accept(hello, peer, std::move(stream), status);
   }
 
-  uint64_t Advance(uint64_t now_us) override { return keeper_->Advance(now_us); }
+  StreamWait Advance(uint64_t now_us) override { return keeper_->Advance(now_us); }
 
  private:
   const std::shared_ptr<IncarnationKeeper> keeper_;

@@ -100,7 +100,7 @@ std::shared_ptr<LeaderSession> IncarnationKeeper::Accept(const Hello& hello,
   return current().sessions->Accept(hello, peer, std::move(stream), status);
 }
 
-uint64_t IncarnationKeeper::Advance(uint64_t now_us) {
+StreamWait IncarnationKeeper::Advance(uint64_t now_us) {
   std::shared_ptr<SessionSet> sessions;
   {
     absl::MutexLock lock(&mutex_);

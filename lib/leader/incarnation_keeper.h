@@ -70,7 +70,7 @@ class IncarnationKeeper : public LeaderEndpoint {
   std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,
                                         std::shared_ptr<LeaderStream> stream,
                                         rocksdb::Status* status) override;
-  uint64_t Advance(uint64_t now_us) override;
+  StreamWait Advance(uint64_t now_us) override;
 
   // Where the leader stands; empty before Start and after Stop.
   Position position() const;

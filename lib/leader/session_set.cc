@@ -79,10 +79,10 @@ std::shared_ptr<LeaderSession> SessionSet::Accept(const Hello& hello, const std:
   return session;
 }
 
-uint64_t SessionSet::Advance(uint64_t now_us) {
+StreamWait SessionSet::Advance(uint64_t now_us) {
   const uint64_t seen = context_->log->end();
   using Wait = StreamSession::Next::Wait;
-  uint64_t after_us = context_->heartbeat_us;
+  StreamWait wait{.after_us = context_->heartbeat_us};
   bool for_growth = false;
   bool for_delay = false;
   {
@@ -92,19 +92,24 @@ uint64_t SessionSet::Advance(uint64_t now_us) {
   }
   for (const auto& session : advancing_) {
     const StreamSession::Next next = session->Advance(now_us);
-    after_us = std::min(after_us, next.after_us);
+    wait.after_us = std::min(wait.after_us, next.after_us);
     for_growth |= next.wait == Wait::kGrowth;
     for_delay |= next.wait == Wait::kDelay;
+    wait.must_hear |= next.wait == Wait::kSent;
+    wait.wake_is_near |= next.growth_is_near;
   }
+  // Confirmations, which somebody waits for.
+  wait.must_hear |= context_->followers->IsAwaited(now_us);
   advancing_.clear();
   // To be woken by growth costs the writing thread a system call for each write, so it is asked for
   // only when the next write could be sent at once.
   if (!for_growth || for_delay) {
     context_->log->AskForNothing();
   } else if (!context_->log->AskForGrowth(seen)) {
-    return 0;
+    return {.after_us = 0};
   }
-  return std::max<uint64_t>(after_us, 1);
+  wait.after_us = std::max<uint64_t>(wait.after_us, 1);
+  return wait;
 }
 
 }  // namespace slipstream

@@ -27,7 +27,7 @@ class SessionSet : public LeaderEndpoint {
   std::shared_ptr<LeaderSession> Accept(const Hello& hello, const std::string& peer,
                                         std::shared_ptr<LeaderStream> stream,
                                         rocksdb::Status* status) override;
-  uint64_t Advance(uint64_t now_us) override;
+  StreamWait Advance(uint64_t now_us) override;
 
  private:
   rocksdb::Status Check(const Hello& hello) const;

@@ -202,8 +202,11 @@ void StreamSession::SendImageFrames(std::string frames) {
 }
 
 bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
+  const bool has_grown = cursor_ != context_->log->end();
+  pacer_.OnLook(now_us, has_grown);
+  next->growth_is_near = pacer_.IsNextNear(now_us);
   const uint64_t wait_us = pacer_.Delay(now_us);
-  if (wait_us > 0 && cursor_ != context_->log->end()) {
+  if (wait_us > 0 && has_grown) {
     *next = {std::min(next->after_us, wait_us), Next::Wait::kDelay};
     return false;
   }
@@ -237,8 +240,9 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
   last_send_us_ = now_us;
   pacer_.OnSend(now_us);
   // The end of a chunk is not the end of the log.
+  next->wait = Next::Wait::kSent;
   const uint64_t pause_us = pacer_.Delay(now_us);
-  if (pause_us > 0 || cursor_ != context_->log->end()) {
+  if ((pause_us > 0 && pacer_.IsBusy()) || cursor_ != context_->log->end()) {
     *next = {std::min(next->after_us, pause_us), Next::Wait::kDelay};
   }
   header.confirm = context_->followers->Sent(

@@ -63,6 +63,7 @@ class StreamSession : public LeaderSession {
     };
     uint64_t after_us;
     Wait wait = Wait::kGrowth;
+    bool growth_is_near = false;  // it is expected within a few milliseconds
   };
 
   // Sends what there is to send, if it is time.

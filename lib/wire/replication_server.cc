@@ -16,6 +16,7 @@
 
 #include "lib/host/steady_clock.h"
 #include "lib/host/thread_name.h"
+#include "lib/host/timer_slack.h"
 #include "lib/wire/leader_call.h"
 #include "lib/wire/server_features.h"
 #include "lib/wire/stream_loop.h"
@@ -52,6 +53,7 @@ class StreamCore {
     WaitForCall();
     thread_ = std::thread([this] {
       NameThisThread("ss-stream");
+      WakeThisThreadInTime();
       Run();
     });
   }
@@ -66,7 +68,7 @@ class StreamCore {
       return;
     }
     loop_->Shutdown();
-    while (loop_->Wait(0)) {
+    while (loop_->Wait({.after_us = 0})) {
     }
   }
 
@@ -77,22 +79,23 @@ class StreamCore {
   }
 
   void Run() {
-    for (uint64_t after_us = 0; loop_->Wait(after_us);) {
+    for (StreamWait wait{.after_us = 0}; loop_->Wait(wait);) {
       const uint64_t now_us = SteadyMicros();
-      after_us = std::min(router_->Advance(now_us), CheckHellos(now_us));
+      wait = router_->Advance(now_us);
+      wait.Join(CheckHellos(now_us));
       if (stopping_ && calls_ == 0) loop_->Shutdown();
     }
   }
 
-  uint64_t CheckHellos(uint64_t now_us) {
-    uint64_t after_us = UINT64_MAX;
+  StreamWait CheckHellos(uint64_t now_us) {
+    StreamWait wait;
     std::erase_if(without_hello_, [&](const std::weak_ptr<LeaderCall>& weak) {
       const std::shared_ptr<LeaderCall> call = weak.lock();
       const uint64_t us = call == nullptr ? UINT64_MAX : call->CheckHello(now_us);
-      after_us = std::min(after_us, us);
+      wait.Join({.after_us = us, .must_hear = us != UINT64_MAX});
       return us == UINT64_MAX;
     });
-    return after_us;
+    return wait;
   }
 
   const std::shared_ptr<StreamLoop> loop_;

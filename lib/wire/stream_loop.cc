@@ -14,6 +14,7 @@ using NextStatus = grpc::CompletionQueue::NextStatus;
 
 // gRPC counts in milliseconds.
 constexpr uint64_t kPollUs = 1000;
+constexpr uint64_t kDeafUs = 2000;
 // Between two rounds of sending.
 constexpr int kMaxEvents = 1000;
 
@@ -36,21 +37,21 @@ void StreamLoop::Alarm::Complete(bool) {
   loop->alarm_set_ = false;
 }
 
-uint64_t StreamLoop::Pause(uint64_t after_us) {
+uint64_t StreamLoop::Pause(const StreamWait& wait) {
   PlainLock lock(&mutex_);
-  if (woken_ || after_us == 0) return 0;
-  if (after_us >= kPollUs) {
+  if (woken_ || wait.after_us == 0) return 0;
+  if (wait.after_us >= kPollUs && !wait.may_be_deaf()) {
     state_ = State::kPolling;
-    return after_us;
+    return wait.after_us;
   }
   state_ = State::kPausing;
-  const SteadyTime deadline = DeadlineIn(after_us);
+  const SteadyTime deadline = DeadlineIn(std::min(wait.after_us, kDeafUs));
   for (bool late = false; !woken_ && !late;) late = lock.WaitUntil(&woken_or_late_, deadline);
   return 0;
 }
 
-bool StreamLoop::Wait(uint64_t after_us) {
-  gpr_timespec deadline = DeadlineOf(Pause(after_us));
+bool StreamLoop::Wait(const StreamWait& wait) {
+  gpr_timespec deadline = DeadlineOf(Pause(wait));
   for (int i = 0; i < kMaxEvents; ++i) {
     void* tag = nullptr;
     bool ok = false;
@@ -76,13 +77,16 @@ void StreamLoop::Shutdown() {
 }
 
 void StreamLoop::Wake() {
-  PlainLock lock(&mutex_);
-  if (std::exchange(woken_, true)) return;
-  if (state_ == State::kPausing) {
-    woken_or_late_.notify_one();
-  } else if (state_ == State::kPolling && !shut_down_ && !std::exchange(alarm_set_, true)) {
-    alarm_.Set(queue_.get(), DeadlineOf(0), static_cast<StreamEvent*>(&alarm_event_));
+  {
+    PlainLock lock(&mutex_);
+    if (std::exchange(woken_, true)) return;
+    if (state_ == State::kPolling && !shut_down_ && !std::exchange(alarm_set_, true)) {
+      alarm_.Set(queue_.get(), DeadlineOf(0), static_cast<StreamEvent*>(&alarm_event_));
+    }
+    if (state_ != State::kPausing) return;
   }
+  // Without the lock, which the thread would only wait for again.
+  woken_or_late_.notify_one();
 }
 
 }  // namespace slipstream

@@ -36,10 +36,11 @@ class StreamLoop : public StreamWaker {
 
   grpc::ServerCompletionQueue* queue() { return queue_.get(); }
 
-  // Blocks until there is an event, Wake was called, or `after_us` microseconds have passed; in a
-  // wait of less than a millisecond, which gRPC knows nothing of, events do not end it. Then
-  // completes the events that are there. False once the queue is shut down and empty.
-  bool Wait(uint64_t after_us);
+  // Blocks until there is an event, Wake was called, or the time has passed. Events do not end a
+  // wait that may be deaf, which then takes 2 milliseconds at most, or one of less than a
+  // millisecond, which gRPC knows nothing of. Then completes the events that are there. False once
+  // the queue is shut down and empty.
+  bool Wait(const StreamWait& wait);
 
   // No operation may be started on the queue any more.
   void Shutdown();
@@ -53,8 +54,8 @@ class StreamLoop : public StreamWaker {
   };
   enum class State { kRunning, kPausing, kPolling };
 
-  // Sleeps if the wait is short; microseconds that are left to wait for events.
-  uint64_t Pause(uint64_t after_us);
+  // Sleeps if the wait is short or deaf; microseconds that are left to wait for events.
+  uint64_t Pause(const StreamWait& wait);
 
   const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
   PlainMutex mutex_;

@@ -93,22 +93,20 @@ void ServerRouter::Closed(const std::shared_ptr<LeaderStream>& stream) {
   if (streams_.empty()) changed_.notify_all();
 }
 
-uint64_t ServerRouter::Advance(uint64_t now_us) {
+StreamWait ServerRouter::Advance(uint64_t now_us) {
   std::shared_ptr<const Endpoints> endpoints;
   {
     PlainLock lock(&mutex_);
     endpoints = endpoints_;
     calling_ = true;
   }
-  uint64_t after_us = UINT64_MAX;
-  for (const auto& [database, endpoint] : *endpoints) {
-    after_us = std::min(after_us, endpoint->Advance(now_us));
-  }
+  StreamWait wait;
+  for (const auto& [database, endpoint] : *endpoints) wait.Join(endpoint->Advance(now_us));
   endpoints.reset();
   PlainLock lock(&mutex_);
   calling_ = false;
   changed_.notify_all();
-  return after_us;
+  return wait;
 }
 
 void ServerRouter::Stop() {

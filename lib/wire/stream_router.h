@@ -41,8 +41,8 @@ class ServerRouter : public StreamRouter {
   void Opened(std::shared_ptr<LeaderStream> stream);
   void Closed(const std::shared_ptr<LeaderStream>& stream);
 
-  // Advances all endpoints. Returns after how many microseconds to do so again.
-  uint64_t Advance(uint64_t now_us);
+  // Advances all endpoints. Returns when to do so again.
+  StreamWait Advance(uint64_t now_us);
 
   // Ends all streams and waits until they are gone: at most five seconds, and longer than one only
   // for a peer that is stuck.

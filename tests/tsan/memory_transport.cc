@@ -243,7 +243,7 @@ class MemoryServer : public ReplicationServer, public StreamRouter {
       const auto now = std::chrono::steady_clock::now().time_since_epoch();
       const auto now_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
       for (const auto& [database, endpoint] : endpoints) {
-        after_us = std::min(after_us, endpoint->Advance(static_cast<uint64_t>(now_us)));
+        after_us = std::min(after_us, endpoint->Advance(static_cast<uint64_t>(now_us)).after_us);
       }
       endpoints.clear();
       std::lock_guard<std::mutex> lock(mutex_);

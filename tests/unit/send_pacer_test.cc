@@ -68,6 +68,48 @@ TEST_CASE("send_pacer: no wait is longer than the delay, whatever comes", "[unit
   }
 }
 
+TEST_CASE("send_pacer: busy is where something comes within the delay after a message", "[unit]") {
+  SendPacer pacer(300);
+  uint64_t now_us = kStart;
+  for (int i = 0; i < 20; ++i) now_us = Send(&pacer, now_us);  // no tokens are left
+  const auto look_after = [&](uint64_t us, bool is_something) {
+    pacer.OnLook(now_us + us, is_something);
+    return pacer.IsBusy();
+  };
+  CHECK_FALSE(pacer.IsBusy());
+  CHECK(look_after(100, true));
+  // Nothing yet says nothing; what is there when the delay is over came within it.
+  CHECK(look_after(200, false));
+  CHECK(look_after(300, true));
+  CHECK(look_after(400, true));
+  now_us = Send(&pacer, now_us + 400);
+  CHECK_FALSE(look_after(300, false));
+  // What comes later does not make it busy again.
+  CHECK_FALSE(look_after(350, true));
+  now_us = Send(&pacer, now_us + 350);
+  CHECK(look_after(299, true));
+  // Without a delay nothing comes within it.
+  SendPacer immediate(0);
+  immediate.OnSend(kStart);
+  immediate.OnLook(kStart, true);
+  CHECK_FALSE(immediate.IsBusy());
+}
+
+TEST_CASE("send_pacer: the next message is near while they come every few milliseconds", "[unit]") {
+  for (const uint64_t delay_us : {0, 300}) {
+    SendPacer pacer(delay_us);
+    CHECK_FALSE(pacer.IsNextNear(kStart));
+    pacer.OnSend(kStart);
+    CHECK_FALSE(pacer.IsNextNear(kStart));
+    pacer.OnSend(kStart + 1000);
+    CHECK(pacer.IsNextNear(kStart + 1000));
+    CHECK(pacer.IsNextNear(kStart + 3000));
+    CHECK_FALSE(pacer.IsNextNear(kStart + 5000));
+    pacer.OnSend(kStart + 11000);
+    CHECK_FALSE(pacer.IsNextNear(kStart + 11000));
+  }
+}
+
 TEST_CASE("send_pacer: a clock that stands still or goes back does no harm", "[unit]") {
   SendPacer pacer(200);
   for (int i = 0; i < 20; ++i) pacer.OnSend(kStart);
