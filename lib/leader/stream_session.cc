@@ -75,6 +75,7 @@ StreamSession::Next StreamSession::Advance(uint64_t now_us) {
     next.wait = Next::Wait::kSent;
   } else {
     busy_ = SendNext(now_us, &next);
+    if (busy_ && next.wait == Next::Wait::kGrowth) next.wait = Next::Wait::kSent;
   }
   return next;
 }
@@ -240,7 +241,6 @@ bool StreamSession::SendFromLog(uint64_t now_us, Next* next) {
   last_send_us_ = now_us;
   pacer_.OnSend(now_us);
   // The end of a chunk is not the end of the log.
-  next->wait = Next::Wait::kSent;
   const uint64_t pause_us = pacer_.Delay(now_us);
   if ((pause_us > 0 && pacer_.IsBusy()) || cursor_ != context_->log->end()) {
     *next = {std::min(next->after_us, pause_us), Next::Wait::kDelay};
