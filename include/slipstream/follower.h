@@ -180,9 +180,9 @@ class Follower {
   // merge operators must be the leader's; what only matters to writers (triggers, buffers,
   // compaction, listeners) is ignored. So is db_options.env, but for what GetEnv() returns.
   // The block cache in the table options is shared by all generations. So are index and filter
-  // blocks, which take nothing of it unless the host has set cache_index_and_filter_blocks. A memtable_factory that is
-  // RocksDB's default means the replay memtable (slipstream/replay_memtable.h); another one is
-  // used.
+  // blocks, which take nothing of it unless the host has set cache_index_and_filter_blocks. A
+  // memtable_factory that is RocksDB's default means the replay memtable
+  // (slipstream/replay_memtable.h); another one is used.
   //
   // Returns OK
   //         InvalidArgument  options that do not fit each other or the leader's database

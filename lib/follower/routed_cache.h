@@ -68,41 +68,33 @@ class RoutedCacheParts {
   const std::shared_ptr<Cache> own_;
 };
 
+// With 9.10 what is asked about the cache as a whole goes to the host's by itself.
 #if SLIPSTREAM_ROCKSDB_9
+using RoutedCacheBase = rocksdb::CacheWrapper;
+#else
+using RoutedCacheBase = rocksdb::Cache;
+#endif
 
-class RoutedCache : public RoutedCacheParts, public rocksdb::CacheWrapper {
+class RoutedCache : public RoutedCacheParts, public RoutedCacheBase {
  public:
   using Cache = rocksdb::Cache;
   using Handle = Cache::Handle;
   using Priority = Cache::Priority;
 
+#if SLIPSTREAM_ROCKSDB_9
   explicit RoutedCache(std::shared_ptr<Cache> host)
-      : RoutedCacheParts(host), rocksdb::CacheWrapper(host) {}
+      : RoutedCacheParts(host), RoutedCacheBase(host) {}
+#else
+  explicit RoutedCache(std::shared_ptr<Cache> host)
+      : RoutedCacheParts(host), RoutedCacheBase(AllocatorOf(host)) {}
+#endif
 
   const char* Name() const override { return host_->Name(); }
 
-  rocksdb::Status Insert(const rocksdb::Slice& key, Cache::ObjectPtr value,
-                         const Cache::CacheItemHelper* helper, size_t charge, Handle** handle,
-                         Priority priority, const rocksdb::Slice& compressed_value,
-                         rocksdb::CompressionType type) override {
-    const bool own = IsOwn(priority);
-    rocksdb::Status s =
-        (own ? own_ : host_)
-            ->Insert(key, value, helper, charge, handle, priority, compressed_value, type);
-    if (own && s.ok() && handle != nullptr) *handle = Mark(*handle);
-    return s;
-  }
-  Handle* Lookup(const rocksdb::Slice& key, const Cache::CacheItemHelper* helper,
-                 Cache::CreateContext* context, Priority priority,
-                 rocksdb::Statistics* stats) override {
-    if (IsOwn(priority)) return Mark(own_->Lookup(key, helper, context, priority, stats));
-    return host_->Lookup(key, helper, context, priority, stats);
-  }
   bool Ref(Handle* handle) override {
     const auto [cache, h] = Of(handle);
     return cache->Ref(h);
   }
-  using Cache::Release;
   bool Release(Handle* handle, bool erase_if_last_ref) override {
     const auto [cache, h] = Of(handle);
     return cache->Release(h, erase_if_last_ref);
@@ -110,10 +102,6 @@ class RoutedCache : public RoutedCacheParts, public rocksdb::CacheWrapper {
   bool Release(Handle* handle, bool useful, bool erase_if_last_ref) override {
     const auto [cache, h] = Of(handle);
     return cache->Release(h, useful, erase_if_last_ref);
-  }
-  Cache::ObjectPtr Value(Handle* handle) override {
-    const auto [cache, h] = Of(handle);
-    return cache->Value(h);
   }
   void Erase(const rocksdb::Slice& key) override {
     host_->Erase(key);
@@ -128,6 +116,26 @@ class RoutedCache : public RoutedCacheParts, public rocksdb::CacheWrapper {
     const auto [cache, h] = Of(handle);
     return cache->GetCharge(h);
   }
+
+#if SLIPSTREAM_ROCKSDB_9
+  rocksdb::Status Insert(const rocksdb::Slice& key, Cache::ObjectPtr value,
+                         const Cache::CacheItemHelper* helper, size_t charge, Handle** handle,
+                         Priority priority, const rocksdb::Slice& compressed_value,
+                         rocksdb::CompressionType type) override {
+    return Inserted(
+        priority, handle,
+        To(priority)->Insert(key, value, helper, charge, handle, priority, compressed_value, type));
+  }
+  Handle* Lookup(const rocksdb::Slice& key, const Cache::CacheItemHelper* helper,
+                 Cache::CreateContext* context, Priority priority,
+                 rocksdb::Statistics* stats) override {
+    Handle* handle = To(priority)->Lookup(key, helper, context, priority, stats);
+    return IsOwn(priority) ? Mark(handle) : handle;
+  }
+  Cache::ObjectPtr Value(Handle* handle) override {
+    const auto [cache, h] = Of(handle);
+    return cache->Value(h);
+  }
   const Cache::CacheItemHelper* GetCacheItemHelper(Handle* handle) const override {
     const auto [cache, h] = Of(handle);
     return cache->GetCacheItemHelper(h);
@@ -138,19 +146,7 @@ class RoutedCache : public RoutedCacheParts, public rocksdb::CacheWrapper {
     const auto [cache, h] = Of(handle);
     cache->ApplyToHandle(cache, h, callback);
   }
-};
-
 #else
-
-class RoutedCache : public RoutedCacheParts, public rocksdb::Cache {
- public:
-  using Cache = rocksdb::Cache;
-
-  explicit RoutedCache(std::shared_ptr<Cache> host)
-      : RoutedCacheParts(host), Cache(AllocatorOf(host)) {}
-
-  const char* Name() const override { return host_->Name(); }
-
   rocksdb::Status Insert(const rocksdb::Slice& key, void* value, size_t charge, DeleterFn deleter,
                          Handle** handle, Priority priority) override {
     return Inserted(priority, handle,
@@ -172,54 +168,14 @@ class RoutedCache : public RoutedCacheParts, public rocksdb::Cache {
     Handle* handle = To(priority)->Lookup(key, helper, create, priority, wait, stats);
     return IsOwn(priority) ? Mark(handle) : handle;
   }
-  bool Ref(Handle* handle) override {
-    const auto [cache, h] = Of(handle);
-    return cache->Ref(h);
-  }
-  bool Release(Handle* handle, bool erase_if_last_ref) override {
-    const auto [cache, h] = Of(handle);
-    return cache->Release(h, erase_if_last_ref);
-  }
-  bool Release(Handle* handle, bool useful, bool erase_if_last_ref) override {
-    const auto [cache, h] = Of(handle);
-    return cache->Release(h, useful, erase_if_last_ref);
-  }
   void* Value(Handle* handle) override {
     const auto [cache, h] = Of(handle);
     return cache->Value(h);
-  }
-  void Erase(const rocksdb::Slice& key) override {
-    host_->Erase(key);
-    own_->Erase(key);
-  }
-  uint64_t NewId() override { return host_->NewId(); }
-  void SetCapacity(size_t capacity) override { host_->SetCapacity(capacity); }
-  void SetStrictCapacityLimit(bool strict) override { host_->SetStrictCapacityLimit(strict); }
-  bool HasStrictCapacityLimit() const override { return host_->HasStrictCapacityLimit(); }
-  size_t GetCapacity() const override { return host_->GetCapacity(); }
-  size_t GetUsage() const override { return host_->GetUsage(); }
-  size_t GetOccupancyCount() const override { return host_->GetOccupancyCount(); }
-  size_t GetTableAddressCount() const override { return host_->GetTableAddressCount(); }
-  size_t GetUsage(Handle* handle) const override {
-    const auto [cache, h] = Of(handle);
-    return cache->GetUsage(h);
-  }
-  size_t GetPinnedUsage() const override { return host_->GetPinnedUsage(); }
-  size_t GetCharge(Handle* handle) const override {
-    const auto [cache, h] = Of(handle);
-    return cache->GetCharge(h);
   }
   DeleterFn GetDeleter(Handle* handle) const override {
     const auto [cache, h] = Of(handle);
     return cache->GetDeleter(h);
   }
-  void ApplyToAllEntries(
-      const std::function<void(const rocksdb::Slice&, void*, size_t, DeleterFn)>& callback,
-      const ApplyToAllEntriesOptions& options) override {
-    host_->ApplyToAllEntries(callback, options);
-  }
-  void EraseUnRefEntries() override { host_->EraseUnRefEntries(); }
-  std::string GetPrintableOptions() const override { return host_->GetPrintableOptions(); }
   bool IsReady(Handle* handle) override {
     const auto [cache, h] = Of(handle);
     return cache->IsReady(h);
@@ -236,6 +192,22 @@ class RoutedCache : public RoutedCacheParts, public rocksdb::Cache {
     }
     host_->WaitAll(hosts);
   }
+  uint64_t NewId() override { return host_->NewId(); }
+  void SetCapacity(size_t capacity) override { host_->SetCapacity(capacity); }
+  void SetStrictCapacityLimit(bool strict) override { host_->SetStrictCapacityLimit(strict); }
+  bool HasStrictCapacityLimit() const override { return host_->HasStrictCapacityLimit(); }
+  size_t GetCapacity() const override { return host_->GetCapacity(); }
+  size_t GetOccupancyCount() const override { return host_->GetOccupancyCount(); }
+  size_t GetTableAddressCount() const override { return host_->GetTableAddressCount(); }
+  size_t GetPinnedUsage() const override { return host_->GetPinnedUsage(); }
+  void ApplyToAllEntries(
+      const std::function<void(const rocksdb::Slice&, void*, size_t, DeleterFn)>& callback,
+      const ApplyToAllEntriesOptions& options) override {
+    host_->ApplyToAllEntries(callback, options);
+  }
+  void EraseUnRefEntries() override { host_->EraseUnRefEntries(); }
+  std::string GetPrintableOptions() const override { return host_->GetPrintableOptions(); }
+#endif
 
  private:
   Cache* To(Priority priority) const { return (IsOwn(priority) ? own_ : host_).get(); }
@@ -245,7 +217,5 @@ class RoutedCache : public RoutedCacheParts, public rocksdb::Cache {
     return status;
   }
 };
-
-#endif
 
 }  // namespace slipstream

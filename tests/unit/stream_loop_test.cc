@@ -45,6 +45,22 @@ struct Loop {
   std::unique_ptr<StreamLoop> loop;
 };
 
+// Waits like this end while another thread goes on waking.
+void RequireWoken(StreamLoop* loop, const StreamWait& wait) {
+  std::atomic<bool> over{false};
+  std::thread waker([&] {
+    while (!over) {
+      loop->Wake();
+      std::this_thread::yield();
+    }
+  });
+  bool open = true;
+  for (int i = 0; i < 100; ++i) open = loop->Wait(wait) && open;
+  over = true;
+  waker.join();
+  REQUIRE(open);
+}
+
 }  // namespace
 
 TEST_CASE("stream_loop: a wait that hears is ended by an event, or by Wake", "[unit]") {
@@ -58,16 +74,7 @@ TEST_CASE("stream_loop: a wait that hears is ended by an event, or by Wake", "[u
 
   loop.loop->Wake();
   REQUIRE(loop.loop->Wait(kHearing));
-  std::atomic<bool> over{false};
-  std::thread waker([&] {
-    while (!over) {
-      loop.loop->Wake();
-      std::this_thread::yield();
-    }
-  });
-  for (int i = 0; i < 100; ++i) REQUIRE(loop.loop->Wait(kHearing));
-  over = true;
-  waker.join();
+  RequireWoken(loop.loop.get(), kHearing);
 }
 
 TEST_CASE("stream_loop: a deaf wait ends soon, or by Wake, and completes what there is", "[unit]") {
@@ -79,17 +86,7 @@ TEST_CASE("stream_loop: a deaf wait ends soon, or by Wake, and completes what th
   loop.Fire(&alarm, &event);
   while (event.times == 0) REQUIRE(loop.loop->Wait(kDeaf));
   CHECK(event.times == 1);
-
-  std::atomic<bool> over{false};
-  std::thread waker([&] {
-    while (!over) {
-      loop.loop->Wake();
-      std::this_thread::yield();
-    }
-  });
-  for (int i = 0; i < 100; ++i) REQUIRE(loop.loop->Wait(kDeaf));
-  over = true;
-  waker.join();
+  RequireWoken(loop.loop.get(), kDeaf);
 }
 
 TEST_CASE("stream_loop: who must hear is never deaf", "[unit]") {
