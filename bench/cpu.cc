@@ -215,7 +215,8 @@ void AddTables(Session* session) {
 // What max_batch_delay_us costs and saves: one round, against the medians of the others.
 void AddDelays(const Figures& figures, Report* report) {
   Table table{"CPU seconds per million keys, " + std::to_string(o.rates[0]) +
-                  " keys/s in batches of 1, 1 follower, by max_batch_delay_us",
+                  " keys/s in batches of 1, 1 follower, by max_batch_delay_us; one round but for "
+                  "the default, against the medians above",
               {{"max_batch_delay_us", "writer", "reader", "writer / plain", "reader / writer",
                 "reader / logical's"}}};
   std::vector<uint64_t> delays = o.delays;
@@ -289,7 +290,9 @@ void AddOptions(CLI::App* app) {
       ->check(Between(1, 4096));
   app->add_option("--batch-delay-us", o.batch_delay_us, "LeaderOptions::max_batch_delay_us")
       ->check(Between(0, 100'000));
-  app->add_option("--delays", o.delays, "other delays, for a table; one round")->delimiter(',');
+  app->add_option("--delays", o.delays, "other delays, for a table; one round")
+      ->delimiter(',')
+      ->check(Between(0, 100'000));
 }
 
 void MakeQuick() {

@@ -284,7 +284,9 @@ void AddOptions(CLI::App* app) {
       ->check(Between(0, 1 << 20));
   app->add_option("--write-buffer-mib", o.write_buffer_mib, "write_buffer_size, in MiB")
       ->check(Between(1, 4096));
-  app->add_option("--delays", o.delays, "other delays, for a table; one round")->delimiter(',');
+  app->add_option("--delays", o.delays, "other delays, for a table; one round")
+      ->delimiter(',')
+      ->check(Between(0, 100'000));
 }
 
 void MakeQuick() {

@@ -6,13 +6,13 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <iostream>
 
 #include "bench/cpu_time.h"
+#include "lib/host/timer_slack.h"
 #include "rocksdb/transaction_log.h"
 #include "rocksdb/write_batch.h"
 
@@ -82,7 +82,7 @@ Status LogicalSource::Open(rocksdb::DB* db) {
 }
 
 void LogicalSource::Run() {
-  prctl(PR_SET_TIMERSLACK, 1000);
+  WakeThisThreadInTime();
   while (!stopping_) {
     pollfd p{listener_, POLLIN, 0};
     if (poll(&p, 1, 100) <= 0) continue;

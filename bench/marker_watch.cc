@@ -1,8 +1,8 @@
 #include "bench/marker_watch.h"
 
-#include <sys/prctl.h>
-
 #include <cstring>
+
+#include "lib/host/timer_slack.h"
 
 namespace slipstream::bench {
 
@@ -28,7 +28,7 @@ WatchResult MarkerWatch::End() {
 }
 
 void MarkerWatch::Run() {
-  prctl(PR_SET_TIMERSLACK, 1000);
+  WakeThisThreadInTime();
   for (bool last = false; !last;) {
     // One more look after the request to stop: everything is visible by then.
     last = stopping_;

@@ -1,12 +1,11 @@
 #include "bench/queries.h"
 
-#include <sys/prctl.h>
-
 #include <algorithm>
 #include <memory>
 
 #include "bench/cpu_time.h"
 #include "bench/spread.h"
+#include "lib/host/timer_slack.h"
 
 namespace slipstream::bench {
 
@@ -38,7 +37,7 @@ Status Queries::End(QueryResult* result) {
 }
 
 void Queries::Run() {
-  prctl(PR_SET_TIMERSLACK, 1000);
+  WakeThisThreadInTime();
   KeyStream keys(data_);
   const uint64_t start_ns = NowNs();
   const uint64_t period_ns = settings_.rate == 0 ? 0 : 1'000'000'000 / settings_.rate;

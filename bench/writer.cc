@@ -1,7 +1,5 @@
 #include "bench/writer.h"
 
-#include <sys/prctl.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "bench/cpu_time.h"
+#include "lib/host/timer_slack.h"
 
 namespace slipstream::bench {
 namespace {
@@ -132,7 +131,7 @@ Status Writer::Write(const Load& load, WriterResult* result) {
   if (load.disable_wal && database_->leader() != nullptr) {
     return Status::InvalidArgument("a leader needs the WAL");
   }
-  prctl(PR_SET_TIMERSLACK, 1000);
+  WakeThisThreadInTime();
   const CpuTime before = CpuTime::Of(RUSAGE_SELF);
   Status s = WriteAll(load, result);
   if (s.ok() && load.settle) s = Settle();

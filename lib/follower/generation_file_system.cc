@@ -47,22 +47,11 @@ class ImageContent : public Content {
   const uint64_t size_;
 };
 
-// What is not read again.
-class SizeOnly : public Content {
- public:
-  explicit SizeOnly(uint64_t size) : size_(size) {}
-  uint64_t size() const override { return size_; }
-  size_t Read(uint64_t, size_t, char*) const override { return 0; }
-
- private:
-  const uint64_t size_;
-};
-
-// What RocksDB writes. It never reads back the log files that it begins at its open, so of those
-// only the size is kept.
+// What RocksDB writes. It never reads back the log files that it begins at its open, nor, once it
+// is open, those that it recovered from, so of them only the size is kept.
 class MemoryContent : public Content {
  public:
-  explicit MemoryContent(bool keep) : keep_(keep) {}
+  explicit MemoryContent(bool keep, uint64_t size = 0) : keep_(keep), size_(size) {}
   MemoryContent(bool keep, std::string bytes)
       : keep_(keep), bytes_(std::move(bytes)), size_(bytes_.size()) {}
 
@@ -87,7 +76,7 @@ class MemoryContent : public Content {
   const bool keep_;
   mutable absl::Mutex mutex_;
   std::string bytes_ ABSL_GUARDED_BY(mutex_);
-  uint64_t size_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t size_ ABSL_GUARDED_BY(mutex_);
 };
 
 class SequentialContentFile : public FSSequentialFile {
@@ -195,7 +184,7 @@ class GenerationFileSystem : public rocksdb::FileSystem {
     absl::MutexLock lock(&mutex_);
     for (auto& [name, content] : files_) {
       if (dynamic_cast<const ImageContent*>(content.get()) == nullptr) continue;
-      content = std::make_shared<SizeOnly>(content->size());
+      content = std::make_shared<MemoryContent>(/*keep=*/false, content->size());
     }
   }
 

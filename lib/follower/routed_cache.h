@@ -1,7 +1,6 @@
 // A block cache that is two: the host's, and one for index and filter blocks.
 #pragma once
 
-#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,8 +24,7 @@ class RoutedCacheParts {
  public:
   using Cache = rocksdb::Cache;
 
-  explicit RoutedCacheParts(std::shared_ptr<Cache> host)
-      : host_(std::move(host)), own_(NewOwn(host_)) {}
+  explicit RoutedCacheParts(std::shared_ptr<Cache> host) : host_(std::move(host)), own_(NewOwn()) {}
 
   // What is not in use is kept up to this size.
   void SetOwnCapacity(size_t bytes) { own_->SetCapacity(bytes); }
@@ -35,21 +33,13 @@ class RoutedCacheParts {
   size_t own_pinned_usage() const { return own_->GetPinnedUsage(); }
 
  protected:
-  static std::shared_ptr<Cache> NewOwn(const std::shared_ptr<Cache>& host) {
+  static std::shared_ptr<Cache> NewOwn() {
     rocksdb::LRUCacheOptions options;
     options.capacity = 0;
     options.num_shard_bits = 0;  // looked at when tables are opened and closed
     options.strict_capacity_limit = false;
-    options.memory_allocator = AllocatorOf(host);
     options.metadata_charge_policy = rocksdb::kFullChargeCacheMetadata;
     return rocksdb::NewLRUCache(options);
-  }
-
-  // Blocks are allocated by it, so it lives as long as they do.
-  static std::shared_ptr<rocksdb::MemoryAllocator> AllocatorOf(const std::shared_ptr<Cache>& host) {
-    rocksdb::MemoryAllocator* allocator = host->memory_allocator();
-    if (allocator == nullptr) return nullptr;
-    return std::shared_ptr<rocksdb::MemoryAllocator>(host, allocator);
   }
 
   static Cache::Handle* Mark(Cache::Handle* handle) {
@@ -65,7 +55,7 @@ class RoutedCacheParts {
   static bool IsOwn(Cache::Priority priority) { return priority == Cache::Priority::HIGH; }
 
   const std::shared_ptr<Cache> host_;
-  const std::shared_ptr<Cache> own_;
+  const std::shared_ptr<Cache> own_;  // goes first: its blocks may be of the host's allocator
 };
 
 // With 9.10 what is asked about the cache as a whole goes to the host's by itself.
@@ -86,7 +76,10 @@ class RoutedCache : public RoutedCacheParts, public RoutedCacheBase {
       : RoutedCacheParts(host), RoutedCacheBase(host) {}
 #else
   explicit RoutedCache(std::shared_ptr<Cache> host)
-      : RoutedCacheParts(host), RoutedCacheBase(AllocatorOf(host)) {}
+      // Tables allocate the blocks of both with the host's allocator, if it has one.
+      : RoutedCacheParts(host),
+        RoutedCacheBase(std::shared_ptr<rocksdb::MemoryAllocator>(host, host->memory_allocator())) {
+  }
 #endif
 
   const char* Name() const override { return host_->Name(); }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "lib/core/rocksdb_release.h"
 #include "lib/follower/routed_cache.h"
 
 namespace slipstream {
@@ -25,6 +26,8 @@ std::shared_ptr<TableFactory> TableMetadata::Sharing(const std::shared_ptr<Table
       given->index_type == BlockBasedTableOptions::kTwoLevelIndexSearch) {
     return host;
   }
+  // A cache that stands in for another one gives its blocks no allocator there.
+  if (SLIPSTREAM_ROCKSDB_9 && given->block_cache->memory_allocator() != nullptr) return host;
   absl::MutexLock lock(&mutex_);
   std::shared_ptr<TableFactory>& factory = factories_[host];
   if (factory != nullptr) return factory;

@@ -18,7 +18,8 @@ class RoutedCache;
 // cache of their own, which takes nothing of the host's block cache: what open tables use is never
 // evicted, as without a cache, and the next generation finds what the last one used.
 //
-// Left as the host made them: factories of other tables, tables without block cache, and those
+// Left as the host made them: factories of other tables, tables without block cache (or, with
+// RocksDB 9.10, with one that has a memory allocator), and those
 // whose index has two levels: its partitions are in the host's cache, and the first level is small.
 // Threads: any. Lifetime: must outlive the generations.
 class TableMetadata {
